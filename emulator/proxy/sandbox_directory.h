@@ -1,0 +1,60 @@
+// What the front door needs to know of sandboxes: is there one, may it be reached, how. Implemented by
+// emulator/sandboxes; faked in tests.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "emulator/base/unique_fd.h"
+
+namespace emulator::proxy {
+
+// The live client connections of one sandbox lifecycle, so that kill and pause can cut them (contract-envd 5.10).
+class LiveConnections {
+ public:
+  using Cut = std::function<void()>;
+  class Registration {
+   public:
+    Registration() = default;
+    Registration(std::shared_ptr<LiveConnections> owner, std::list<Cut>::iterator at)
+        : owner_(std::move(owner)), at_(at) {}
+    Registration(Registration&& other) noexcept = default;
+    Registration& operator=(Registration&& other) noexcept;
+    ~Registration();
+
+   private:
+    std::shared_ptr<LiveConnections> owner_;
+    std::list<Cut>::iterator at_;
+  };
+  // `cut` resets the connection; called at most once. Call through a shared_ptr.
+  static Registration add(const std::shared_ptr<LiveConnections>& self, Cut cut);
+  // Resets every connection and refuses later ones (closed() stays true).
+  void cut_all();
+  bool closed() const { return closed_; }
+  std::size_t size() const { return cuts_.size(); }
+
+ private:
+  std::list<Cut> cuts_;
+  bool closed_ = false;
+};
+
+struct SandboxRoute {
+  std::string id;
+  bool paused = false;
+  std::shared_ptr<const base::UniqueFd> netns;     // sockets to it are opened in here
+  std::string address;                             // eth0, the last one tried
+  std::shared_ptr<LiveConnections> connections;    // of the present lifecycle (new after each resume)
+};
+
+class SandboxDirectory {
+ public:
+  virtual ~SandboxDirectory() = default;
+  // nullopt: unknown or killed.
+  virtual std::optional<SandboxRoute> route(std::string_view id) const = 0;
+};
+
+}  // namespace emulator::proxy

@@ -1,0 +1,34 @@
+// What turns a blank sandbox into somebody's: sent once over the control channel (one SOCK_SEQPACKET message, JSON),
+// answered by "ok" or "error: <text>". Values only; the emulator encodes, the agent decodes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "emulator/base/result.h"
+
+namespace fakeapi::envd {
+
+inline constexpr const char* kEnvdVersion = "0.6.13";
+inline constexpr std::uint16_t kEnvdPort = 49983;
+
+struct SandboxConfiguration {
+  std::string sandbox_id;
+  std::string template_id;
+  std::string build_id;
+  std::string access_token;                       // "" = no check
+  std::map<std::string, std::string> env_vars;    // the create request's envVars
+  std::string default_user = "user";
+  std::string default_workdir;                    // "" = the user's home
+  // What /metrics reports instead of the host's figures.
+  int cpu_count = 2;
+  std::int64_t memory_bytes = 0;
+  std::int64_t disk_bytes = 0;
+};
+
+std::string encode(const SandboxConfiguration& configuration);
+base::Result<SandboxConfiguration> decode_configuration(std::string_view message);
+
+}  // namespace fakeapi::envd
