@@ -1,0 +1,138 @@
+#include "emulator/control/control_api.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace emulator::control {
+
+namespace asio = boost::asio;
+namespace http = fakeapi::http;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+http::Response json_response(int status, const Json& body) {
+  http::Response response;
+  response.status = status;
+  response.headers.add("Content-Type", "application/json");
+  response.headers.add("Cache-Control", "no-store");
+  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return response;
+}
+
+http::Response error_response(int status, std::string_view message) {
+  Json body;
+  body["code"] = status;
+  body["message"] = message;
+  return json_response(status, body);
+}
+
+std::string host_name(std::string_view host) {
+  if (!host.empty() && host.front() == '[') return std::string(host.substr(0, host.find(']') + 1));
+  return std::string(host.substr(0, host.find(':')));
+}
+
+// The host of an Origin header: "http://localhost:3000" gives "localhost".
+std::string origin_host(std::string_view origin) {
+  auto scheme = origin.find("://");
+  if (scheme == std::string_view::npos) return std::string(origin);
+  return host_name(origin.substr(scheme + 3));
+}
+
+}  // namespace
+
+ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts)
+    : port_(port), hosts_(std::move(hosts)) {
+  auto route = [this](std::string method, std::string_view path, auto member) {
+    router_.add(std::move(method), path,
+                [this, member](http::RoutedRequest request) { return (this->*member)(std::move(request)); });
+  };
+  route("GET", "/_sandlot/livez", &ControlApi::live);
+  route("GET", "/_sandlot/readyz", &ControlApi::ready);
+  route("POST", "/_sandlot/reset", &ControlApi::reset);
+  route("GET", "/_sandlot/state", &ControlApi::state);
+}
+
+std::string ControlApi::refusal(const http::RequestHead& head) const {
+  auto known = [this](const std::string& name) {
+    return std::any_of(hosts_.begin(), hosts_.end(),
+                       [&](const std::string& host) { return http::iequals(host, name); });
+  };
+  std::string host = host_name(head.host());
+  if (!known(host)) return "host '" + host + "' is not this emulator's";
+  if (auto origin = head.headers.find("Origin"); origin && !known(origin_host(*origin))) {
+    return "cross-origin requests are refused";
+  }
+  std::string_view site = head.headers.get("Sec-Fetch-Site");
+  if (http::iequals(site, "cross-site")) return "cross-site requests are refused";
+  return "";
+}
+
+asio::awaitable<void> ControlApi::handle(const http::RequestHead& head, http::ServerConnection& connection) {
+  std::string reason = refusal(head);
+  if (!reason.empty()) {
+    auto response = error_response(403, reason);
+    co_await connection.send(std::move(response));
+    co_return;
+  }
+  http::Router::Match match = router_.find(head.method, head.path());
+  if (match.handler != nullptr) {
+    http::RoutedRequest request{head, std::move(match.path), connection};
+    co_await (*match.handler)(std::move(request));
+    co_return;
+  }
+  auto response = match.allowed.empty() ? error_response(404, "no such control route")
+                                        : error_response(405, "method not allowed");
+  co_await connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::live(http::RoutedRequest request) {
+  Json body;
+  body["status"] = "live";
+  auto response = json_response(200, body);
+  co_await request.connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::ready(http::RoutedRequest request) {
+  Json body;
+  bool is_ready = port_.ready();
+  body["status"] = is_ready ? "ready" : "starting";
+  auto response = json_response(is_ready ? 200 : 503, body);
+  co_await request.connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::reset(http::RoutedRequest request) {
+  auto removed = co_await port_.reset();
+  http::Response response;
+  if (!removed) {
+    response = error_response(500, removed.error().message());
+  } else {
+    Json body;
+    for (const auto& [kind, count] : *removed) body["removed"][kind] = count;
+    response = json_response(200, body);
+  }
+  co_await request.connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::state(http::RoutedRequest request) {
+  auto report = co_await port_.state();
+  http::Response response;
+  if (!report) {
+    response = error_response(500, report.error().message());
+  } else {
+    Json body;
+    body["sandboxes"] = Json::array();
+    for (const auto& [id, state] : report->sandboxes) {
+      Json item;
+      item["id"] = id;
+      item["state"] = state;
+      body["sandboxes"].push_back(std::move(item));
+    }
+    for (const auto& [kind, count] : report->counts) body["counts"][kind] = count;
+    response = json_response(200, body);
+  }
+  co_await request.connection.send(std::move(response));
+}
+
+}  // namespace emulator::control

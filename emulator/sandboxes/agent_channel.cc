@@ -1,0 +1,49 @@
+#include "emulator/sandboxes/agent_channel.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <array>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "emulator/base/async.h"
+#include "emulator/base/deadline.h"
+
+namespace emulator::sandboxes {
+
+namespace asio = boost::asio;
+using base::Errc;
+
+namespace {
+
+base::Task<std::string> receive_answer(asio::posix::stream_descriptor& channel) {
+  std::array<char, 4096> answer{};
+  for (;;) {
+    auto count = ::recv(channel.native_handle(), answer.data(), answer.size(), MSG_DONTWAIT);
+    if (count > 0) co_return std::string(answer.data(), static_cast<std::size_t>(count));
+    if (count == 0) co_return base::fail(Errc::kUnavailable, "the sandbox's agent is gone");
+    if (errno != EAGAIN && errno != EINTR) co_return base::fail_errno("agent channel");
+    auto [error] = co_await channel.async_wait(asio::posix::stream_descriptor::wait_read, base::kUse);
+    if (error) co_return base::fail(Errc::kCanceled, "agent channel: " + error.message());
+  }
+}
+
+}  // namespace
+
+base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration) {
+  int copy = ::fcntl(control_fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) co_return base::fail_errno("agent channel");
+  asio::posix::stream_descriptor channel(co_await asio::this_coro::executor, copy);
+  std::string message = fakeapi::envd::encode(configuration);
+  auto sent = ::send(copy, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) co_return base::fail_errno("agent channel");
+  auto waiting = receive_answer(channel);
+  SANDLOT_CO_TRY(std::string answer, co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
+                                                                  "waiting for the sandbox's agent"));
+  if (answer != "ok") co_return base::fail(Errc::kInternal, "the sandbox's agent refused: " + answer);
+  co_return base::Result<>();
+}
+
+}  // namespace emulator::sandboxes

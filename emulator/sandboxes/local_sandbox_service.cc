@@ -1,0 +1,316 @@
+#include "emulator/sandboxes/local_sandbox_service.h"
+
+#include <algorithm>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "emulator/base/ids.h"
+#include "emulator/base/log.h"
+#include "emulator/sandboxes/agent_channel.h"
+
+namespace emulator::sandboxes {
+
+namespace asio = boost::asio;
+namespace cloud = fakeapi::cloud;
+using base::Errc;
+
+LocalSandboxService::LocalSandboxService(asio::any_io_executor executor, base::Clock& clock,
+                                         const TemplateStore& templates, BlankPool& blanks, Hooks hooks)
+    : executor_(executor),
+      clock_(clock),
+      templates_(templates),
+      blanks_(blanks),
+      hooks_(std::move(hooks)),
+      deadline_changed_(executor, asio::steady_timer::time_point::max()),
+      tasks_(executor) {
+  tasks_.spawn("expiry", expire());
+}
+
+LocalSandboxService::~LocalSandboxService() = default;
+
+base::Result<LocalSandboxService::SandboxPtr> LocalSandboxService::find(std::string_view id) const {
+  auto found = sandboxes_.find(id);
+  if (found == sandboxes_.end()) {
+    return base::fail(Errc::kNotFound, "sandbox \"" + std::string(id) + "\" not found");
+  }
+  return found->second;
+}
+
+base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_settled(std::string id) {
+  for (;;) {
+    SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+    if (sandbox->state == State::kRunning || sandbox->state == State::kPaused) co_return sandbox;
+    co_await sandbox->settled.async_wait(base::kUse);
+  }
+}
+
+base::Task<Blank> LocalSandboxService::take_configured(const Template& item, const cloud::NewSandbox& request,
+                                                       const std::string& token) {
+  // A pooled blank may have died while it waited (out of memory, an administrator): then the next one.
+  for (int attempt = 0;; ++attempt) {
+    SANDLOT_CO_TRY(Blank blank, co_await blanks_.take(item));
+    SANDLOT_CO_CHECK(hooks_.fail_step("configure"));
+    fakeapi::envd::SandboxConfiguration configuration;
+    configuration.sandbox_id = blank.id;
+    configuration.template_id = item.id;
+    configuration.build_id = item.build_id;
+    configuration.access_token = token;
+    configuration.env_vars = request.env_vars;
+    configuration.cpu_count = item.limits.cpu_count;
+    configuration.memory_bytes = std::int64_t{item.limits.memory_mb} << 20;
+    configuration.disk_bytes = std::int64_t{item.disk_size_mb} << 20;
+    int control = blank.container->control_fd();
+    auto configured = co_await configure_agent(control, std::move(configuration));
+    if (configured) co_return blank;
+    bool retry = configured.error().code() == Errc::kUnavailable && attempt < 8;
+    if (!retry) co_return base::fail(std::move(configured).error());
+  }
+}
+
+base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox request) {
+  const Template* item = templates_.find(request.template_id);
+  if (item == nullptr) {
+    co_return base::fail(Errc::kNotFound, "template '" + request.template_id + "' not found");
+  }
+  if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
+  std::string token = request.secure ? base::random_hex(32) : "";
+  SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
+  SANDLOT_CO_CHECK(hooks_.fail_step("register"));
+  if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
+
+  auto sandbox = std::make_shared<Sandbox>(executor_);
+  cloud::SandboxInfo& info = sandbox->info;
+  info.sandbox_id = blank.id;
+  info.template_id = item->id;
+  info.alias = item->names.front();
+  info.metadata = std::move(request.metadata);
+  info.started_at = clock_.now();
+  info.end_at = info.started_at + request.timeout;
+  info.cpu_count = item->limits.cpu_count;
+  info.memory_mb = item->limits.memory_mb;
+  info.disk_size_mb = item->disk_size_mb;
+  info.envd_version = fakeapi::envd::kEnvdVersion;
+  info.envd_access_token = std::move(token);
+  info.allow_internet_access = request.allow_internet_access;
+  info.auto_pause = request.auto_pause;
+  sandbox->slot = std::move(blank.slot);
+  sandbox->container = std::move(blank.container);
+  sandboxes_[info.sandbox_id] = sandbox;
+  id_by_address_[sandbox->slot.address()] = info.sandbox_id;
+  tasks_.spawn("sandbox watch", watch(sandbox));
+  expire_sooner();
+  base::log::debug("sandbox.created", {{"sandbox", info.sandbox_id}, {"template", item->names.front()}});
+  co_return info;
+}
+
+std::vector<cloud::SandboxInfo> LocalSandboxService::list() const {
+  std::vector<cloud::SandboxInfo> items;
+  items.reserve(sandboxes_.size());
+  for (const auto& [id, sandbox] : sandboxes_) items.push_back(sandbox->info);
+  return items;
+}
+
+base::Result<cloud::SandboxInfo> LocalSandboxService::get(std::string_view id) const {
+  SANDLOT_TRY(SandboxPtr sandbox, find(id));
+  return sandbox->info;
+}
+
+// From here on nobody can find it; its connections end without a closing frame (contract-envd 5.10).
+void LocalSandboxService::forget(const SandboxPtr& sandbox) {
+  if (sandbox->state == State::kGone) return;
+  sandbox->state = State::kGone;
+  sandboxes_.erase(sandbox->info.sandbox_id);
+  id_by_address_.erase(sandbox->slot.address());
+  sandbox->connections->cut_all();
+  hooks_.cut_egress(sandbox->info.sandbox_id);
+  sandbox->settled.cancel();
+}
+
+base::Task<> LocalSandboxService::kill(std::string id) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+  forget(sandbox);
+  base::log::debug("sandbox.killed", {{"sandbox", id}});
+  co_return co_await sandbox->container->kill();
+}
+
+base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono::seconds timeout) {
+  SANDLOT_TRY(SandboxPtr sandbox, find(id));
+  sandbox->info.end_at = clock_.now() + timeout;
+  expire_sooner();
+  return {};
+}
+
+base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
+  sandbox->state = State::kPausing;
+  sandbox->info.state = cloud::SandboxState::kPaused;   // shown as paused while it is still pausing
+  sandbox->connections->cut_all();
+  auto frozen = co_await sandbox->container->freeze();
+  if (sandbox->state == State::kGone) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
+  }
+  if (!frozen) {
+    sandbox->state = State::kRunning;
+    sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+  } else {
+    sandbox->state = State::kPaused;
+  }
+  sandbox->settled.cancel();
+  co_return frozen;
+}
+
+base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
+  sandbox->state = State::kResuming;
+  auto thawed = co_await sandbox->container->thaw();
+  if (sandbox->state == State::kGone) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
+  }
+  sandbox->state = thawed ? State::kRunning : State::kPaused;
+  if (thawed) {
+    sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+  }
+  sandbox->settled.cancel();
+  co_return thawed;
+}
+
+base::Task<> LocalSandboxService::pause(std::string id) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+  if (sandbox->state == State::kResuming) {
+    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
+  }
+  if (sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already paused");
+  }
+  co_return co_await freeze(sandbox);
+}
+
+base::Task<cloud::Connected> LocalSandboxService::connect(std::string id, std::chrono::seconds timeout) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+  cloud::Connected connected;
+  base::TimePoint wanted = clock_.now() + timeout;
+  if (sandbox->state == State::kPaused) {
+    SANDLOT_CO_CHECK(co_await thaw(sandbox));
+    sandbox->info.end_at = wanted;
+    connected.resumed = true;
+  } else {
+    sandbox->info.end_at = std::max(sandbox->info.end_at, wanted);
+  }
+  expire_sooner();
+  connected.info = sandbox->info;
+  co_return connected;
+}
+
+base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id, std::chrono::seconds timeout,
+                                                           std::optional<bool> auto_pause) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+  if (sandbox->state != State::kPaused) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
+  }
+  SANDLOT_CO_CHECK(co_await thaw(sandbox));
+  sandbox->info.end_at = clock_.now() + timeout;
+  if (auto_pause) sandbox->info.auto_pause = *auto_pause;
+  expire_sooner();
+  co_return sandbox->info;
+}
+
+std::vector<cloud::TemplateSummary> LocalSandboxService::templates() const {
+  std::vector<cloud::TemplateSummary> items;
+  for (const Template& item : templates_.all()) {
+    cloud::TemplateSummary summary;
+    summary.template_id = item.id;
+    summary.build_id = item.build_id;
+    summary.names = item.names;
+    summary.cpu_count = item.limits.cpu_count;
+    summary.memory_mb = item.limits.memory_mb;
+    summary.disk_size_mb = item.disk_size_mb;
+    summary.created_at = item.created_at;
+    items.push_back(std::move(summary));
+  }
+  return items;
+}
+
+std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view id) const {
+  auto found = sandboxes_.find(id);
+  if (found == sandboxes_.end()) return std::nullopt;
+  const Sandbox& sandbox = *found->second;
+  proxy::SandboxRoute route;
+  route.id = sandbox.info.sandbox_id;
+  route.paused = sandbox.state != State::kRunning;
+  route.netns = sandbox.slot.netns();
+  route.address = sandbox.slot.address();
+  route.connections = sandbox.connections;
+  return route;
+}
+
+std::optional<std::string> LocalSandboxService::id_by_address(std::string_view address) const {
+  auto found = id_by_address_.find(address);
+  if (found == id_by_address_.end()) return std::nullopt;
+  return found->second;
+}
+
+asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {
+  auto ended = co_await sandbox->container->exited();
+  if (!ended || sandbox->state == State::kGone) co_return;
+  base::log::warn("sandbox.died", {{"sandbox", sandbox->info.sandbox_id}});
+  forget(sandbox);
+  co_await sandbox->container->kill();
+}
+
+void LocalSandboxService::expire_sooner() { deadline_changed_.cancel(); }
+
+asio::awaitable<void> LocalSandboxService::expire() {
+  using asio::experimental::awaitable_operators::operator||;
+  while (!stopping_) {
+    base::TimePoint now = clock_.now();
+    base::TimePoint next = base::TimePoint::max();
+    std::vector<SandboxPtr> due;
+    for (const auto& [id, sandbox] : sandboxes_) {
+      if (sandbox->state != State::kRunning) continue;
+      if (sandbox->info.end_at <= now) due.push_back(sandbox);
+      next = std::min(next, sandbox->info.end_at);
+    }
+    for (const SandboxPtr& sandbox : due) co_await end_of_life(sandbox);
+    if (!due.empty()) continue;
+    if (next == base::TimePoint::max()) {
+      co_await deadline_changed_.async_wait(base::kUse);
+    } else {
+      co_await (clock_.sleep_until(next) || deadline_changed_.async_wait(base::kUse));
+    }
+  }
+}
+
+asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
+  if (sandbox->state != State::kRunning) co_return;
+  const std::string id = sandbox->info.sandbox_id;
+  bool pauses = sandbox->info.auto_pause;
+  auto ended = pauses ? co_await pause(id) : co_await kill(id);
+  if (ended) {
+    base::log::info("sandbox.timeout", {{"sandbox", id}, {"then", pauses ? "paused" : "killed"}});
+    co_return;
+  }
+  base::log::error("sandbox.timeout_failed", {{"sandbox", id}, {"error", ended.error().message()}});
+  // A sandbox that cannot be paused at its end must not live for ever.
+  if (pauses) co_await kill(id);
+}
+
+asio::awaitable<std::size_t> LocalSandboxService::kill_all() {
+  std::vector<std::string> ids;
+  for (const auto& [id, sandbox] : sandboxes_) ids.push_back(id);
+  std::size_t count = 0;
+  for (const std::string& id : ids) {
+    auto killed = co_await kill(id);
+    if (killed) ++count;
+  }
+  co_return count;
+}
+
+asio::awaitable<void> LocalSandboxService::stop() {
+  stopping_ = true;
+  co_await kill_all();
+  deadline_changed_.cancel();
+  tasks_.cancel();
+  co_await tasks_.join();
+}
+
+}  // namespace emulator::sandboxes

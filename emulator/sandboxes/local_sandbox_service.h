@@ -1,0 +1,98 @@
+// The registry of sandboxes and their lifecycle: creating, running, paused, gone. Implements what the control
+// plane asks for (fakeapi/cloud) and what the front door looks up (emulator/proxy). Knows no HTTP.
+//
+//   running --pause--> pausing --> paused --connect/resume--> resuming --> running
+//      \________________kill, timeout, death of pid 1____________________> gone
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "emulator/base/clock.h"
+#include "emulator/base/task_group.h"
+#include "emulator/proxy/sandbox_directory.h"
+#include "emulator/sandboxes/blank_pool.h"
+#include "emulator/sandboxes/template_store.h"
+#include "fakeapi/cloud/sandbox_service.h"
+
+namespace emulator::sandboxes {
+
+class LocalSandboxService final : public fakeapi::cloud::SandboxService, public proxy::SandboxDirectory {
+ public:
+  struct Hooks {
+    FailStep fail_step = [](std::string_view) { return base::Result<>(); };
+    // The sandbox is gone or paused: its outgoing connections must end.
+    std::function<void(const std::string& id)> cut_egress = [](const std::string&) {};
+  };
+
+  LocalSandboxService(boost::asio::any_io_executor executor, base::Clock& clock, const TemplateStore& templates,
+                      BlankPool& blanks, Hooks hooks);
+  ~LocalSandboxService() override;
+
+  base::Task<fakeapi::cloud::SandboxInfo> create(fakeapi::cloud::NewSandbox request) override;
+  std::vector<fakeapi::cloud::SandboxInfo> list() const override;
+  base::Result<fakeapi::cloud::SandboxInfo> get(std::string_view id) const override;
+  base::Task<> kill(std::string id) override;
+  base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override;
+  base::Task<fakeapi::cloud::Connected> connect(std::string id, std::chrono::seconds timeout) override;
+  base::Task<fakeapi::cloud::SandboxInfo> resume(std::string id, std::chrono::seconds timeout,
+                                                 std::optional<bool> auto_pause) override;
+  base::Task<> pause(std::string id) override;
+  std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
+
+  std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
+
+  // Whose eth0 has this address; for the egress proxy.
+  std::optional<std::string> id_by_address(std::string_view address) const;
+  std::size_t size() const { return sandboxes_.size(); }
+  // Kills every sandbox; how many there were.
+  boost::asio::awaitable<std::size_t> kill_all();
+  // kill_all, then the expiry and watcher tasks. Refuses creates from now on.
+  boost::asio::awaitable<void> stop();
+
+ private:
+  enum class State { kRunning, kPausing, kPaused, kResuming, kGone };
+  // Members in order of making; destroyed in reverse (container before its slot).
+  struct Sandbox {
+    explicit Sandbox(boost::asio::any_io_executor executor)
+        : settled(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
+    fakeapi::cloud::SandboxInfo info;
+    State state = State::kRunning;
+    SlotLease slot;
+    std::unique_ptr<namespaces::Container> container;
+    std::shared_ptr<proxy::LiveConnections> connections = std::make_shared<proxy::LiveConnections>();
+    boost::asio::steady_timer settled;   // cancelled at the end of each transition
+  };
+  using SandboxPtr = std::shared_ptr<Sandbox>;
+
+  base::Result<SandboxPtr> find(std::string_view id) const;
+  base::Task<SandboxPtr> find_settled(std::string id);
+  base::Task<Blank> take_configured(const Template& item, const fakeapi::cloud::NewSandbox& request,
+                                    const std::string& token);
+  base::Task<> freeze(SandboxPtr sandbox);
+  base::Task<> thaw(SandboxPtr sandbox);
+  void forget(const SandboxPtr& sandbox);
+  void expire_sooner();
+  boost::asio::awaitable<void> watch(SandboxPtr sandbox);
+  boost::asio::awaitable<void> expire();
+  boost::asio::awaitable<void> end_of_life(SandboxPtr sandbox);
+
+  boost::asio::any_io_executor executor_;
+  base::Clock& clock_;
+  const TemplateStore& templates_;
+  BlankPool& blanks_;
+  Hooks hooks_;
+  std::map<std::string, SandboxPtr, std::less<>> sandboxes_;
+  std::map<std::string, std::string, std::less<>> id_by_address_;
+  boost::asio::steady_timer deadline_changed_;
+  bool stopping_ = false;
+  base::TaskGroup tasks_;
+};
+
+}  // namespace emulator::sandboxes

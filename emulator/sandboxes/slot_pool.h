@@ -1,0 +1,75 @@
+// Network slots, made ahead of need. A slot serves one sandbox; afterwards its namespace is dropped (nothing of a
+// tenant survives: sockets, rules, sysctls, conntrack) and its index rests before a fresh namespace takes it over.
+// Used by BlankPool. Lives on one executor; the kernel work runs on a BlockingPool.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "emulator/base/async.h"
+#include "emulator/base/task_group.h"
+#include "netfilter/network.h"
+
+namespace emulator::sandboxes {
+
+class SlotPool;
+
+// A slot on loan: gives its index back when dropped.
+class SlotLease {
+ public:
+  SlotLease() = default;
+  SlotLease(netfilter::Slot slot, std::weak_ptr<SlotPool> owner);
+  SlotLease(SlotLease&& other) noexcept = default;
+  SlotLease& operator=(SlotLease&& other) noexcept;
+  ~SlotLease();
+
+  const std::string& address() const { return slot_.address; }
+  std::uint32_t first_id() const { return slot_.first_id; }
+  const std::shared_ptr<const base::UniqueFd>& netns() const { return netns_; }
+
+ private:
+  void give_back();
+  netfilter::Slot slot_;
+  std::shared_ptr<const base::UniqueFd> netns_;
+  std::weak_ptr<SlotPool> owner_;
+};
+
+class SlotPool : public std::enable_shared_from_this<SlotPool> {
+ public:
+  // Makes a slot with this index and this never-used serial; blocking.
+  using MakeSlot = std::function<base::Result<netfilter::Slot>(int index, std::uint32_t serial)>;
+
+  SlotPool(base::BlockingPool& blocking, MakeSlot make, std::size_t ready);
+
+  // A ready slot, or a fresh one when none is. kResourceExhausted when all indexes are taken.
+  base::Task<SlotLease> take();
+  // Makes one more ready slot if there are fewer than wanted; false when there was nothing to do.
+  base::Task<bool> refill_one();
+  // Drops the ready slots; called at exit.
+  void clear() { ready_.clear(); }
+  std::size_t ready() const { return ready_.size(); }
+
+ private:
+  friend class SlotLease;
+  static constexpr int kLastIndex = 60000;   // 2^28 + index * 65536 must fit 32 bits
+  static constexpr std::chrono::seconds kRest{3};
+
+  base::Result<int> take_index();
+  base::Task<netfilter::Slot> make();
+
+  struct Resting {
+    int index;
+    std::chrono::steady_clock::time_point until;
+  };
+  base::BlockingPool& blocking_;
+  MakeSlot make_;
+  std::size_t wanted_;
+  std::deque<netfilter::Slot> ready_;
+  std::deque<Resting> resting_;
+  int next_index_ = 1;
+  std::uint32_t next_serial_ = 1;
+};
+
+}  // namespace emulator::sandboxes
