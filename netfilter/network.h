@@ -1,8 +1,9 @@
-// The switch namespace and the network slots that hang on it. Used by emulator/sandboxes (slots) and
-// emulator/application (switch, proxy). Everything here blocks (netlink, setns on the calling thread's behalf via
-// a throw-away thread): call it from a BlockingPool.
+// The switch namespace and the network slots that hang on it. Used by emulator/sandboxes (slots)
+// and emulator/application (switch, proxy). Everything here blocks (netlink, setns on the calling
+// thread's behalf via a throw-away thread): call it from a BlockingPool.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -14,27 +15,30 @@
 
 namespace netfilter {
 
-// Runs `work` on a thread that has entered `netns_fd`, and waits for it. For sockets that must live there and for
-// programs that must run there (a child inherits the thread's namespace). The caller's thread never moves.
+// Runs `work` on a thread that has entered `netns_fd`, and waits for it. For sockets that must live
+// there and for programs that must run there (a child inherits the thread's namespace). The
+// caller's thread never moves.
 base::Result<> run_in_netns(int netns_fd, const std::function<base::Result<>()>& work);
 
-// Opens a socket inside the network namespace (setns, socket, setns back on a helper thread; 4-18 us of kernel
-// time when called on a thread of a BlockingPool). Non-blocking, close-on-exec.
+// Opens a socket inside the network namespace (setns, socket, setns back on a helper thread; 4-18
+// us of kernel time when called on a thread of a BlockingPool). Non-blocking, close-on-exec.
 base::Result<base::UniqueFd> open_socket_in(int netns_fd, int family, int type);
 
-inline constexpr const char* kGateway = "169.254.1.1";   // on the switch's lo; every sandbox's default route
-inline constexpr const char* kDnsServer = "8.8.8.8";     // what a sandbox's resolv.conf names
+inline constexpr const char* kGateway =
+    "169.254.1.1";  // on the switch's lo; every sandbox's default route
+inline constexpr const char* kDnsServer = "8.8.8.8";  // what a sandbox's resolv.conf names
 
 // Ports of the transparent proxy and the DNS forwarder on kGateway, inside the switch.
 struct SwitchPorts {
-  std::uint16_t http = 5016;    // from dport 80
-  std::uint16_t tls = 5017;     // from dport 443
-  std::uint16_t other = 5018;   // every other TCP port
-  std::uint16_t dns = 5353;     // UDP 53 to kDnsServer
+  std::uint16_t http = 5016;   // from dport 80
+  std::uint16_t tls = 5017;    // from dport 443
+  std::uint16_t other = 5018;  // every other TCP port
+  std::uint16_t dns = 5353;    // UDP 53 to kDnsServer
 };
 
-// Sandlot's own network namespace with the constant rules. Owner: removes the bind mount `<run_dir>/switch.netns`
-// on destruction; the kernel removes veths and rules with the last reference.
+// Sandlot's own network namespace with the constant rules. Owner: removes the bind mount
+// `<run_dir>/switch.netns` on destruction; the kernel removes veths and rules with the last
+// reference.
 class SwitchNamespace {
  public:
   // Makes the namespace, lo, the gateway address and the rules (one iptables-restore).
@@ -46,26 +50,40 @@ class SwitchNamespace {
 
   int fd() const { return fd_.get(); }
   SwitchPorts ports() const { return ports_; }
+  // Which of the iptables programs loaded the rules ("iptables-restore", "iptables-legacy-restore",
+  // ...).
+  const std::string& restore_tool() const { return restore_tool_; }
 
  private:
-  SwitchNamespace(base::UniqueFd fd, std::filesystem::path mount, SwitchPorts ports);
+  SwitchNamespace(base::UniqueFd fd,
+                  std::filesystem::path mount,
+                  SwitchPorts ports,
+                  std::string restore_tool);
   base::UniqueFd fd_;
   std::filesystem::path mount_;
   SwitchPorts ports_;
+  std::string restore_tool_;
 };
 
-// One network namespace with its veth, ready for a tenant. Dropping it drops the last reference to the namespace
-// (the veth pair dies with it, asynchronously).
+// What is in the switch, for /_sandlot/state and leak tests. Blocking (runs one program, 2-5 ms).
+struct NetworkCounts {
+  std::size_t links = 0;  // veths of slots; a link lives on for up to 34 ms after its slot
+  std::size_t rules = 0;  // constant
+};
+base::Result<NetworkCounts> count_network(const SwitchNamespace& network);
+
+// One network namespace with its veth, ready for a tenant. Dropping it drops the last reference to
+// the namespace (the veth pair dies with it, asynchronously).
 struct Slot {
-  int index = 0;                 // address 10.71.0.0 + index, link "s<serial>" in the switch
-  std::string address;           // "10.71.0.7"
-  std::uint32_t first_id = 0;    // 2^28 + index * 65536
+  int index = 0;               // address 10.71.0.0 + index, link "s<serial>" in the switch
+  std::string address;         // "10.71.0.7"
+  std::uint32_t first_id = 0;  // 2^28 + index * 65536
   base::UniqueFd netns;
 };
 
-// Makes namespace, veth (its peer `eth0` born inside), address, route, permanent neighbours, sysctls
-// (ping, low ports, IPv6 off on eth0 and on for lo). `serial` is never reused, so that a link that is still
-// dying cannot collide. About 1.3 ms; no move, no delete (performance.md 2.2).
+// Makes namespace, veth (its peer `eth0` born inside), address, route, permanent neighbours,
+// sysctls (ping, low ports, IPv6 off on eth0 and on for lo). `serial` is never reused, so that a
+// link that is still dying cannot collide. About 1.3 ms; no move, no delete (performance.md 2.2).
 base::Result<Slot> make_slot(const SwitchNamespace& network, int index, std::uint32_t serial);
 
 }  // namespace netfilter

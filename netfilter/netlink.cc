@@ -1,0 +1,254 @@
+#include "netfilter/netlink.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace netfilter {
+
+namespace {
+
+constexpr std::uint16_t kCreate = NLM_F_CREATE | NLM_F_EXCL;
+
+std::size_t aligned(std::size_t size) {
+  return (size + 3U) & ~std::size_t{3};
+}
+
+// What the kernel says in words, when it does (NETLINK_EXT_ACK); empty otherwise.
+std::string explanation(const nlmsghdr& header) {
+  constexpr unsigned kWanted = NLM_F_ACK_TLVS | NLM_F_CAPPED;  // attributes right after the error
+  if ((header.nlmsg_flags & kWanted) != kWanted) return {};
+  const auto* start = reinterpret_cast<const std::byte*>(&header);
+  std::size_t at = aligned(sizeof(nlmsghdr)) + sizeof(nlmsgerr);
+  while (at + sizeof(nlattr) <= header.nlmsg_len) {
+    nlattr attribute{};
+    std::memcpy(&attribute, start + at, sizeof attribute);
+    if (attribute.nla_len < sizeof attribute || at + attribute.nla_len > header.nlmsg_len) break;
+    if (attribute.nla_type == NLMSGERR_ATTR_MSG) {
+      std::string text(reinterpret_cast<const char*>(start + at + sizeof attribute),
+                       attribute.nla_len - sizeof attribute);
+      return text.c_str();  // without the terminator
+    }
+    at += aligned(attribute.nla_len);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string to_string(const Ipv4& address) {
+  std::string text;
+  for (std::uint8_t part : address) {
+    if (!text.empty()) text += '.';
+    text += std::to_string(part);
+  }
+  return text;
+}
+
+template <class Header>
+void NetlinkBatch::begin(std::string what,
+                         std::uint16_t type,
+                         std::uint16_t flags,
+                         const Header& header) {
+  requests_.push_back({std::move(what), bytes_.size()});
+  nlmsghdr message{};
+  message.nlmsg_type = type;
+  message.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+  message.nlmsg_seq = static_cast<std::uint32_t>(requests_.size());
+  append(&message, sizeof message);
+  append(&header, sizeof header);
+}
+
+void NetlinkBatch::append(const void* data, std::size_t size) {
+  const auto* first = static_cast<const std::byte*>(data);
+  bytes_.insert(bytes_.end(), first, first + size);
+  bytes_.resize(aligned(bytes_.size()));
+}
+
+void NetlinkBatch::attribute(std::uint16_t type, const void* data, std::size_t size) {
+  rtattr header{};
+  header.rta_type = type;
+  header.rta_len = static_cast<std::uint16_t>(sizeof header + size);
+  append(&header, sizeof header);
+  append(data, size);
+}
+
+void NetlinkBatch::attribute(std::uint16_t type, std::uint32_t value) {
+  attribute(type, &value, sizeof value);
+}
+
+std::size_t NetlinkBatch::open_nested(std::uint16_t type) {
+  std::size_t at = bytes_.size();
+  attribute(static_cast<std::uint16_t>(type | NLA_F_NESTED), nullptr, 0);
+  return at;
+}
+
+void NetlinkBatch::close_nested(std::size_t at) {
+  auto length = static_cast<std::uint16_t>(bytes_.size() - at);
+  std::memcpy(bytes_.data() + at + offsetof(rtattr, rta_len), &length, sizeof length);
+}
+
+void NetlinkBatch::end() {
+  std::size_t at = requests_.back().at;
+  auto length = static_cast<std::uint32_t>(bytes_.size() - at);
+  std::memcpy(bytes_.data() + at + offsetof(nlmsghdr, nlmsg_len), &length, sizeof length);
+}
+
+void NetlinkBatch::add_veth(const VethEnd& end, const VethEnd& peer, int peer_netns) {
+  ifinfomsg up{};
+  up.ifi_flags = IFF_UP;
+  up.ifi_change = IFF_UP;
+  ifinfomsg outer = up;
+  outer.ifi_index = end.index;
+  ifinfomsg inner{};  // an end cannot open before it has a peer, so this one is born down
+  inner.ifi_index = peer.index;
+
+  begin("create veth " + end.name, RTM_NEWLINK, kCreate, outer);
+  auto common = [this](const VethEnd& which) {
+    attribute(IFLA_IFNAME, which.name.c_str(), which.name.size() + 1);
+    attribute(IFLA_ADDRESS, which.mac.data(), which.mac.size());
+    attribute(IFLA_NUM_TX_QUEUES, 1U);
+    attribute(IFLA_NUM_RX_QUEUES, 1U);
+  };
+  common(end);
+  std::size_t info = open_nested(IFLA_LINKINFO);
+  constexpr std::string_view kKind = "veth";
+  attribute(IFLA_INFO_KIND, kKind.data(), kKind.size());
+  std::size_t data = open_nested(IFLA_INFO_DATA);
+  std::size_t other = open_nested(VETH_INFO_PEER);
+  append(&inner, sizeof inner);
+  common(peer);
+  attribute(IFLA_NET_NS_FD, static_cast<std::uint32_t>(peer_netns));
+  close_nested(other);
+  close_nested(data);
+  close_nested(info);
+  this->end();
+}
+
+void NetlinkBatch::set_link_up(int index) {
+  ifinfomsg link{};
+  link.ifi_index = index;
+  link.ifi_flags = IFF_UP;
+  link.ifi_change = IFF_UP;
+  begin("link " + std::to_string(index) + " up", RTM_NEWLINK, 0, link);
+  end();
+}
+
+void NetlinkBatch::add_address(int index, const Ipv4& address, std::uint8_t prefix_length) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = prefix_length;
+  header.ifa_scope = RT_SCOPE_UNIVERSE;
+  header.ifa_index = static_cast<std::uint32_t>(index);
+  begin("add address " + to_string(address), RTM_NEWADDR, kCreate, header);
+  attribute(IFA_LOCAL, address.data(), address.size());
+  attribute(IFA_ADDRESS, address.data(), address.size());
+  end();
+}
+
+void NetlinkBatch::add_host_route(int index, const Ipv4& destination, const Ipv4& source) {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  route.rtm_dst_len = 32;
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = RTPROT_STATIC;
+  route.rtm_scope = RT_SCOPE_LINK;
+  route.rtm_type = RTN_UNICAST;
+  begin("add route to " + to_string(destination), RTM_NEWROUTE, kCreate, route);
+  attribute(RTA_DST, destination.data(), destination.size());
+  attribute(RTA_PREFSRC, source.data(), source.size());
+  attribute(RTA_OIF, static_cast<std::uint32_t>(index));
+  end();
+}
+
+void NetlinkBatch::add_default_route(int index, const Ipv4& gateway) {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = RTPROT_STATIC;
+  route.rtm_scope = RT_SCOPE_UNIVERSE;
+  route.rtm_type = RTN_UNICAST;
+  route.rtm_flags = RTNH_F_ONLINK;
+  begin("add default route", RTM_NEWROUTE, kCreate, route);
+  attribute(RTA_GATEWAY, gateway.data(), gateway.size());
+  attribute(RTA_OIF, static_cast<std::uint32_t>(index));
+  end();
+}
+
+void NetlinkBatch::add_neighbour(int index, const Ipv4& address, const Mac& mac) {
+  ndmsg neighbour{};
+  neighbour.ndm_family = AF_INET;
+  neighbour.ndm_ifindex = index;
+  neighbour.ndm_state = NUD_PERMANENT;
+  neighbour.ndm_type = RTN_UNICAST;
+  begin("add neighbour " + to_string(address), RTM_NEWNEIGH, kCreate, neighbour);
+  attribute(NDA_DST, address.data(), address.size());
+  attribute(NDA_LLADDR, mac.data(), mac.size());
+  end();
+}
+
+base::Result<NetlinkSocket> NetlinkSocket::open() {
+  base::UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) return base::fail_errno("open a netlink socket");
+  int on = 1;
+  // Both only make answers shorter and clearer; an old kernel may refuse them.
+  ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+  ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+  timeval limit{10, 0};  // the kernel answers inside sendmsg; this is for the impossible
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) {
+    return base::fail_errno("netlink SO_RCVTIMEO");
+  }
+  return NetlinkSocket(std::move(fd));
+}
+
+base::Result<> NetlinkSocket::commit(const NetlinkBatch& batch) {
+  if (batch.requests_.empty()) return {};
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  auto sent = ::sendto(fd_.get(), batch.bytes_.data(), batch.bytes_.size(), 0,
+                       reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
+  if (sent < 0) return base::fail_errno("send netlink requests");
+
+  std::size_t answered = 0;
+  base::Result<> outcome;
+  alignas(nlmsghdr) std::array<std::byte, 16384>
+      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  while (answered < batch.requests_.size()) {
+    auto count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return base::fail_errno("receive netlink answers");
+    auto left = static_cast<std::size_t>(count);
+    const std::byte* at = buffer.data();
+    while (left >= sizeof(nlmsghdr)) {
+      const auto* header = reinterpret_cast<const nlmsghdr*>(at);
+      if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > left) break;
+      bool ours = header->nlmsg_type == NLMSG_ERROR && header->nlmsg_seq >= 1 &&
+                  header->nlmsg_seq <= batch.requests_.size() &&
+                  header->nlmsg_len >= sizeof(nlmsghdr) + sizeof(nlmsgerr);
+      if (ours) {
+        ++answered;
+        nlmsgerr answer{};
+        std::memcpy(&answer, at + aligned(sizeof(nlmsghdr)), sizeof answer);
+        if (answer.error != 0 && outcome) {
+          std::string what = batch.requests_[header->nlmsg_seq - 1].what;
+          std::string words = explanation(*header);
+          if (!words.empty()) what += " (" + words + ")";
+          outcome = base::fail(base::os_error(what, -answer.error));
+        }
+      }
+      std::size_t step = std::min(left, aligned(header->nlmsg_len));
+      at += step;
+      left -= step;
+    }
+  }
+  return outcome;
+}
+
+}  // namespace netfilter

@@ -1,0 +1,84 @@
+// Route netlink in batches: the few requests that links, addresses, routes and neighbours need,
+// sent by one sendmsg and answered by one acknowledgement each. Used by slot.cc and network.cc;
+// programs like `ip` are never run (one costs as much as everything here, performance.md 2.2). It
+// does not parse dumps.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "emulator/base/result.h"
+#include "emulator/base/unique_fd.h"
+
+namespace netfilter {
+
+// Network byte order inside: 10.71.0.7 is {10, 71, 0, 7}.
+using Ipv4 = std::array<std::uint8_t, 4>;
+using Mac = std::array<std::uint8_t, 6>;
+
+std::string to_string(const Ipv4& address);
+
+struct VethEnd {
+  std::string name;
+  int index = 0;  // chosen by the caller, so that one batch can go on to use the link
+  Mac mac{};
+};
+
+// Requests in the order in which the kernel shall carry them out. A plain value.
+class NetlinkBatch {
+ public:
+  // The pair, one queue each, `end` up; `peer` is born (down) in the namespace `peer_netns` (moving
+  // it later would cost 30 ms).
+  void add_veth(const VethEnd& end, const VethEnd& peer, int peer_netns);
+  void set_link_up(int index);
+  // address/32 (or another length) on the link.
+  void add_address(int index, const Ipv4& address, std::uint8_t prefix_length);
+  // destination/32 on the link itself. `source` is what our own packets to it carry.
+  void add_host_route(int index, const Ipv4& destination, const Ipv4& source);
+  // 0.0.0.0/0 by a gateway that needs no route of its own (onlink).
+  void add_default_route(int index, const Ipv4& gateway);
+  // A permanent neighbour: no ARP is ever sent for it.
+  void add_neighbour(int index, const Ipv4& address, const Mac& mac);
+
+ private:
+  friend class NetlinkSocket;
+  struct Request {
+    std::string what;  // for the error
+    std::size_t at;    // where its header starts in bytes_
+  };
+
+  template <class Header>
+  void begin(std::string what, std::uint16_t type, std::uint16_t flags, const Header& header);
+  void append(const void* data, std::size_t size);
+  void attribute(std::uint16_t type, const void* data, std::size_t size);
+  void attribute(std::uint16_t type, std::uint32_t value);
+  std::size_t open_nested(std::uint16_t type);
+  void close_nested(std::size_t at);
+  void end();
+
+  std::vector<std::byte> bytes_;
+  std::vector<Request> requests_;
+};
+
+// A route netlink socket. It works on the network namespace in which it was opened, from any
+// thread.
+class NetlinkSocket {
+ public:
+  static base::Result<NetlinkSocket> open();
+
+  // Carries out the whole batch and waits for it. The error is that of the first request that was
+  // refused (those after it have been tried as well). Blocking.
+  base::Result<> commit(const NetlinkBatch& batch);
+
+ private:
+  explicit NetlinkSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
+  base::UniqueFd fd_;
+};
+
+// The index of `lo` in every network namespace.
+inline constexpr int kLoopbackIndex = 1;
+
+}  // namespace netfilter

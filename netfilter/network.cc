@@ -1,0 +1,169 @@
+#include "netfilter/network.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+#include "emulator/base/log.h"
+#include "emulator/base/posix.h"
+#include "emulator/base/run_tool.h"
+#include "emulator/base/scope_exit.h"
+#include "netfilter/netlink.h"
+#include "netfilter/netns.h"
+#include "netfilter/switch_rules.h"
+
+namespace netfilter {
+
+namespace {
+
+constexpr Ipv4 kGatewayAddress = {169, 254, 1, 1};
+
+// A fresh namespace inherits what the machine's own has (net.core.devconf_inherit_init_net): what
+// matters here is said, not assumed.
+base::Result<> set_switch_sysctls() {
+  constexpr std::array<std::pair<const char*, const char*>, 12> kSettings = {{
+      {"ipv6/conf/all/disable_ipv6", "1"},
+      {"ipv6/conf/default/disable_ipv6", "1"},
+      {"ipv4/ip_forward", "0"},  // nothing is routed: TCP and DNS end in our sockets
+      {"ipv4/conf/all/rp_filter",
+       "1"},  // a link delivers only packets of its own sandbox; strict, and the
+      {"ipv4/conf/default/rp_filter", "1"},  // larger of "all" and the link counts
+      {"ipv4/conf/all/arp_ignore", "8"},     // neighbours are permanent; no question is answered
+      {"ipv4/conf/default/arp_ignore", "8"},
+      {"ipv4/conf/all/accept_redirects", "0"},
+      {"ipv4/conf/default/accept_redirects", "0"},
+      {"ipv4/conf/all/send_redirects", "0"},
+      {"ipv4/conf/default/send_redirects", "0"},
+      {"ipv4/conf/all/route_localnet", "0"},
+  }};
+  for (const auto& [name, value] : kSettings) SANDLOT_CHECK(set_net_sysctl(name, value));
+  return {};
+}
+
+base::Result<> set_addresses() {
+  SANDLOT_TRY(auto netlink, NetlinkSocket::open());
+  NetlinkBatch batch;
+  batch.set_link_up(kLoopbackIndex);
+  batch.add_address(kLoopbackIndex, kGatewayAddress, 32);
+  return netlink.commit(batch);
+}
+
+// Loads `rules` with the first program that can. The two back-ends (nft and legacy) read the same
+// text; a kernel may support only one of them, and plain iptables-restore may name the other.
+base::Result<std::string> restore(const std::string& family,
+                                  const std::string& rules,
+                                  const std::filesystem::path& lock_file) {
+  std::string reasons;
+  for (std::string backend : {"", "-nft", "-legacy"}) {
+    base::ToolSpec spec;
+    spec.argv = {family + backend + "-restore"};
+    spec.stdin_text = rules;
+    // The legacy back-end locks one file for the whole machine, whatever the namespace.
+    spec.environment = {{"XTABLES_LOCKFILE", lock_file.string()}};
+    auto output = base::run_tool(spec);
+    if (output && output->exit_code == 0) return spec.argv[0];
+    if (!reasons.empty()) reasons += "; ";
+    reasons += output ? spec.argv[0] + ": " + output->err : output.error().message();
+  }
+  return base::fail(base::Errc::kUnavailable, "no iptables could load the rules: " + reasons);
+}
+
+// Mounts the calling thread's network namespace at `path`.
+base::Result<> pin_namespace(const std::filesystem::path& path) {
+  ::umount2(path.c_str(), MNT_DETACH);  // of an instance that crashed; EINVAL when there is none
+  SANDLOT_CHECK(base::write_file(path, "", 0600));
+  if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return base::fail_errno("mount " + path.string());
+  }
+  return {};
+}
+
+void unpin_namespace(const std::filesystem::path& path) {
+  ::umount2(path.c_str(), MNT_DETACH);
+  ::unlink(path.c_str());
+}
+
+std::size_t count_links(std::string_view net_dev) {
+  std::size_t links = 0;
+  for (std::size_t at = 0; at < net_dev.size();) {
+    std::size_t end = std::min(net_dev.find('\n', at), net_dev.size());
+    std::string_view line = net_dev.substr(at, end - at);
+    at = end + 1;
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    std::string_view name = line.substr(0, line.find(':'));
+    if (name.size() >= 2 && name[0] == 's' && name[1] >= '0' && name[1] <= '9') ++links;
+  }
+  return links;
+}
+
+std::size_t count_rules(std::string_view saved) {
+  std::size_t rules = saved.starts_with("-A ") ? 1 : 0;
+  for (std::size_t at = saved.find("\n-A "); at != std::string_view::npos;
+       at = saved.find("\n-A ", at + 1)) {
+    ++rules;
+  }
+  return rules;
+}
+
+}  // namespace
+
+SwitchNamespace::SwitchNamespace(base::UniqueFd fd,
+                                 std::filesystem::path mount,
+                                 SwitchPorts ports,
+                                 std::string restore_tool)
+    : fd_(std::move(fd)),
+      mount_(std::move(mount)),
+      ports_(ports),
+      restore_tool_(std::move(restore_tool)) {}
+
+SwitchNamespace::~SwitchNamespace() {
+  unpin_namespace(mount_);
+}
+
+base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
+    const std::filesystem::path& run_dir, SwitchPorts ports) {
+  base::UniqueFd fd;
+  std::string tool;
+  std::filesystem::path mount = run_dir / "switch.netns";
+  base::ScopeExit undo([&] { unpin_namespace(mount); });
+  auto made = run_on_thread([&]() -> base::Result<> {
+    if (::unshare(CLONE_NEWNET) != 0) return base::fail_errno("make a network namespace");
+    SANDLOT_TRY(fd, base::open_file("/proc/thread-self/ns/net", O_RDONLY));
+    SANDLOT_CHECK(set_switch_sysctls());
+    SANDLOT_CHECK(set_addresses());
+    auto lock_file = run_dir / "xtables.lock";
+    SANDLOT_TRY(tool, restore("iptables", switch_rules(ports), lock_file));
+    // IPv6 is off in here; the rules are for the day somebody switches it on.
+    auto ipv6 = restore("ip6tables", switch_rules_ipv6(), lock_file);
+    if (!ipv6) base::log::debug("switch.no_ip6tables", {{"error", ipv6.error().message()}});
+    return pin_namespace(mount);
+  });
+  if (!made) return base::fail(std::move(made).error().context("switch namespace"));
+  undo.release();
+  return std::unique_ptr<SwitchNamespace>(
+      new SwitchNamespace(std::move(fd), std::move(mount), ports, std::move(tool)));
+}
+
+base::Result<NetworkCounts> count_network(const SwitchNamespace& network) {
+  NetworkCounts counts;
+  auto counted = run_in_netns(network.fd(), [&]() -> base::Result<> {
+    SANDLOT_TRY(std::string devices, base::read_file("/proc/thread-self/net/dev"));
+    counts.links = count_links(devices);
+    std::string tool = network.restore_tool();
+    base::ToolSpec spec;
+    spec.argv = {tool.substr(0, tool.rfind("-restore")) + "-save"};
+    SANDLOT_TRY(auto saved, base::run_tool(spec));
+    if (saved.exit_code != 0)
+      return base::fail(base::Errc::kUnavailable, spec.argv[0] + ": " + saved.err);
+    counts.rules = count_rules(saved.out);
+    return {};
+  });
+  if (!counted) return base::fail(std::move(counted).error());
+  return counts;
+}
+
+}  // namespace netfilter
