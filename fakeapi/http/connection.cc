@@ -82,22 +82,27 @@ std::size_t head_size(std::string_view bytes) {
 
 void ReadBuffer::consume(std::size_t count) {
   begin_ += count;
-  if (begin_ == bytes_.size()) {
-    begin_ = 0;
-    bytes_.clear();
-  }
+  if (begin_ == end_) begin_ = end_ = 0;
 }
 
 base::Task<std::size_t> ReadBuffer::fill(ByteStream& stream, std::size_t chunk) {
-  if (begin_ > 0) {
-    bytes_.erase(0, begin_);
+  std::size_t have = end_ - begin_;
+  if (capacity_ - end_ < chunk) {
+    if (have + chunk > capacity_) {
+      std::size_t capacity = have + chunk;
+      auto grown = std::make_unique_for_overwrite<char[]>(capacity);
+      if (have > 0) std::memcpy(grown.get(), bytes_.get() + begin_, have);
+      bytes_ = std::move(grown);
+      capacity_ = capacity;
+    } else {
+      std::memmove(bytes_.get(), bytes_.get() + begin_, have);
+    }
     begin_ = 0;
+    end_ = have;
   }
-  std::size_t have = bytes_.size();
-  bytes_.resize(have + chunk);
-  auto space = std::span(bytes_).subspan(have);
+  auto space = std::span(bytes_.get() + end_, chunk);
   auto count = co_await stream.read_some(space);
-  bytes_.resize(have + (count ? *count : 0));
+  if (count) end_ += *count;
   co_return count;
 }
 

@@ -61,18 +61,20 @@ class BodyScanner {
   bool done_ = true;
 };
 
-// Bytes read from a stream but not consumed yet.
+// Bytes read from a stream but not consumed yet. Grows as needed, never clears memory it is about to fill.
 class ReadBuffer {
  public:
-  std::string_view view() const { return std::string_view(bytes_).substr(begin_); }
+  std::string_view view() const { return {bytes_.get() + begin_, end_ - begin_}; }
   void consume(std::size_t count);
   // Reads more from the stream; 0 = end of stream.
   base::Task<std::size_t> fill(ByteStream& stream, std::size_t chunk = 64U << 10U);
-  bool empty() const { return begin_ == bytes_.size(); }
+  bool empty() const { return begin_ == end_; }
 
  private:
-  std::string bytes_;
+  std::unique_ptr<char[]> bytes_;
+  std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
+  std::size_t end_ = 0;
 };
 
 class ServerConnection {
