@@ -1,7 +1,6 @@
 // commands.*: output, exit codes, streaming, background, stdin, environment, users, timeouts, reconnecting.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { background, eventually, failure, open } from './support/sandbox.mjs'
 
 // A command that goes on when the file appears: the tests decide when, instead of sleeping.

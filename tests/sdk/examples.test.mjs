@@ -1,9 +1,8 @@
 // What the vendor's documentation shows first: a public URL, and a server inside the sandbox. The same calls in the
 // same order, nothing added between them.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
 import { Sandbox } from 'novita-sandbox/code-interpreter'
-import { domain } from './support/sdks.mjs'
+import { domain, it } from './support/sdks.mjs'
 
 it('the public URL of a sandbox', async () => {
   const sandbox = await Sandbox.create()

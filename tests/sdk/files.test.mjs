@@ -1,8 +1,7 @@
 // files.*: write, read, list, info, rename, makeDir, remove.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { failure, open } from './support/sandbox.mjs'
 
 async function drain(stream) {

@@ -1,7 +1,6 @@
 // Create, info, connect, timeout, kill.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { eventually, everyItem, failure, killAfter, open, ownMetadata } from './support/sandbox.mjs'
 
 const seconds = (from, to) => (to.getTime() - from.getTime()) / 1000

@@ -1,7 +1,6 @@
 // Listing: filters, order, paging. Every test finds its own sandboxes by metadata, so neighbours do not disturb it.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { everyItem, open, ownMetadata } from './support/sandbox.mjs'
 
 const ids = (items) => items.map((item) => item.sandboxId)

@@ -1,7 +1,6 @@
 // Pause and connect: processes, memory and files survive, and everybody can see the state.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { background, eventually, everyItem, failure, get, open, ownMetadata, url } from './support/sandbox.mjs'
 
 eachSdk('pause', (sdk) => {

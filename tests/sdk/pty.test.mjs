@@ -1,7 +1,6 @@
 // pty.*: a terminal that echoes, resizes, interrupts, reconnects and dies.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { eventually, failure, open } from './support/sandbox.mjs'
 
 // A terminal with everything it printed so far, and `type` and `expect` for a conversation with it.

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:https'
-import { it } from 'node:test'
 import { WebSocket } from 'undici'
-import { domain, eachSdk } from './support/sdks.mjs'
+import { domain, eachSdk, it } from './support/sdks.mjs'
 import { background, eventually, failure, get, open, url } from './support/sandbox.mjs'
 import { kHttpServer, kUpgradeServer } from './support/servers.mjs'
 

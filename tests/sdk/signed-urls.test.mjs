@@ -1,7 +1,6 @@
 // uploadUrl and downloadUrl, used by a plain HTTP client that knows nothing of the SDK.
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { eachSdk } from './support/sdks.mjs'
+import { eachSdk, it } from './support/sdks.mjs'
 import { failure, get, open } from './support/sandbox.mjs'
 
 const form = (content, name = 'file.txt') => {

@@ -1,7 +1,7 @@
 // The SDKs under test as one table, and `eachSdk`, which runs one body of tests against every row.
 // A row has the SDK's own exports plus `name`, `family` ('novita' or 'e2b') and `connection` (see below).
 // SANDLOT_SDK=novita,e2b-2.51 narrows the table while debugging.
-import { describe } from 'node:test'
+import { describe, it as plainIt } from 'node:test'
 import * as novita from 'novita-sandbox'
 import * as e2b from 'e2b'
 import * as e2bOlder from 'e2b-2-45'
@@ -28,3 +28,6 @@ export function eachSdk(subject, body, { concurrency = 4, only } = {}) {
     describe(`${subject} [${sdk.name}]`, { concurrency }, () => body(sdk))
   }
 }
+
+// A test that hangs fails by itself, not with its whole file.
+export const it = (name, body) => plainIt(name, { timeout: 60_000 }, body)
