@@ -43,15 +43,6 @@ std::string explanation(const nlmsghdr& header) {
 
 }  // namespace
 
-std::string to_string(const Ipv4& address) {
-  std::string text;
-  for (std::uint8_t part : address) {
-    if (!text.empty()) text += '.';
-    text += std::to_string(part);
-  }
-  return text;
-}
-
 template <class Header>
 void NetlinkBatch::begin(std::string what,
                          std::uint16_t type,
@@ -249,6 +240,37 @@ base::Result<> NetlinkSocket::commit(const NetlinkBatch& batch) {
     }
   }
   return outcome;
+}
+
+base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
+  NetlinkBatch batch;
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  route.rtm_dst_len = 32;
+  batch.begin("route to " + to_string(address), RTM_GETROUTE, 0, route);
+  batch.attribute(RTA_DST, address.data(), address.size());
+  batch.end();
+  // The answer takes the place of the acknowledgement, which would be a second message.
+  auto* header = reinterpret_cast<nlmsghdr*>(batch.bytes_.data());
+  header->nlmsg_flags = NLM_F_REQUEST;
+  header->nlmsg_seq = ++queries_;
+  if (::send(fd_.get(), batch.bytes_.data(), batch.bytes_.size(), 0) < 0)
+    return base::fail_errno("ask for a route");
+
+  alignas(nlmsghdr) std::array<std::byte, 4096>
+      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (;;) {
+    auto count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return base::fail_errno("receive a route");
+    nlmsghdr answer{};
+    if (static_cast<std::size_t>(count) < sizeof answer) continue;
+    std::memcpy(&answer, buffer.data(), sizeof answer);
+    if (answer.nlmsg_seq != queries_) continue;
+    if (answer.nlmsg_type != RTM_NEWROUTE) return false;  // an error: there is no route
+    std::memcpy(&route, buffer.data() + aligned(sizeof answer), sizeof route);
+    return route.rtm_type == RTN_LOCAL || route.rtm_type == RTN_BROADCAST;
+  }
 }
 
 }  // namespace netfilter

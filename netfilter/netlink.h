@@ -12,14 +12,11 @@
 
 #include "emulator/base/result.h"
 #include "emulator/base/unique_fd.h"
+#include "netfilter/ipv4.h"
 
 namespace netfilter {
 
-// Network byte order inside: 10.71.0.7 is {10, 71, 0, 7}.
-using Ipv4 = std::array<std::uint8_t, 4>;
 using Mac = std::array<std::uint8_t, 6>;
-
-std::string to_string(const Ipv4& address);
 
 struct VethEnd {
   std::string name;
@@ -72,10 +69,15 @@ class NetlinkSocket {
   // Carries out the whole batch and waits for it. The error is that of the first request that was
   // refused (those after it have been tried as well). Blocking.
   base::Result<> commit(const NetlinkBatch& batch);
+  // Whether packets to `address` would be delivered to this machine itself: its own addresses, and
+  // whole ranges with a `local` route. An unreachable address is not local. Blocks for some
+  // microseconds.
+  base::Result<bool> is_local(const Ipv4& address);
 
  private:
   explicit NetlinkSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
   base::UniqueFd fd_;
+  std::uint32_t queries_ = 0;
 };
 
 // The index of `lo` in every network namespace.

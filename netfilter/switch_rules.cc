@@ -1,5 +1,7 @@
 #include "netfilter/switch_rules.h"
 
+#include "netfilter/ipv4.h"
+
 namespace netfilter {
 
 namespace {
@@ -11,8 +13,8 @@ std::string mangle_table() {
   std::string text = "*mangle\n:SANDLOT - [0:0]\n-A PREROUTING -i s+ -j SANDLOT\n";
   // A sandbox's own address is checked by rp_filter on its link; this is the belt to those braces.
   text += "-A SANDLOT ! -s 10.71.0.0/16 -j DROP\n";
-  for (std::string_view range : kAlwaysDenied) {
-    text.append("-A SANDLOT -d ").append(range).append(" -j DROP\n");
+  for (const Ipv4Range& range : kAlwaysDenied) {
+    text.append("-A SANDLOT -d ").append(to_string(range)).append(" -j DROP\n");
   }
   text += "-A SANDLOT -p tcp -j RETURN\n";
   text.append("-A SANDLOT -d ").append(kDnsServer).append(" -p udp --dport 53 -j RETURN\n");

@@ -1,0 +1,47 @@
+// The sandboxes' resolver: what they send to 8.8.8.8 port 53 arrives here (UDP by the rules of the
+// switch, TCP by the egress proxy) and goes on to the machine's resolvers. Made by
+// emulator/application. No cache and no filter: names are not secret in the cloud either
+// (contract-network 2.5).
+#pragma once
+
+#include <chrono>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "emulator/base/result.h"
+#include "emulator/dns/listener.h"
+#include "emulator/dns/upstream.h"
+#include "netfilter/network.h"
+
+namespace emulator::dns {
+
+class Forwarder {
+ public:
+  struct Options {
+    bool internet =
+        true;  // false (--internet none): every question is answered by SERVFAIL at once
+    std::chrono::milliseconds limit = std::chrono::seconds(2);
+  };
+
+  Forwarder(boost::asio::any_io_executor executor, ServerList servers, Options options);
+
+  // Listens on the switch's DNS port.
+  base::Result<> start(const netfilter::SwitchNamespace& network);
+  // Listens on a bound UDP socket.
+  base::Result<> start_on(base::UniqueFd udp_socket);
+  // A TCP connection to 8.8.8.8:53 (EgressProxy::Hooks::serve_dns). `stream` must outlive the
+  // await.
+  boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream);
+  boost::asio::awaitable<void> stop();
+
+ private:
+  boost::asio::awaitable<Bytes> answer(Bytes query, Transport transport);
+
+  ServerList servers_;
+  Options options_;
+  Listener listener_;
+};
+
+}  // namespace emulator::dns

@@ -1,0 +1,98 @@
+// The transparent TCP proxy: every TCP connection of every sandbox arrives here (rules of the
+// switch namespace), is judged by decide() and dialled outside. Its listeners live inside the
+// switch, its outgoing sockets in the namespace of the process. Made by emulator/application; runs
+// on one io_context, not thread-safe.
+//
+// A refused connection is accepted and closed, as in the cloud (contract-network 0.1, 2.6): inside
+// the sandbox connect() succeeds and the first read ends.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "emulator/base/result.h"
+#include "emulator/base/task_group.h"
+#include "netfilter/egress/flow.h"
+#include "netfilter/egress/relay.h"
+#include "netfilter/netlink.h"
+#include "netfilter/network.h"
+
+namespace netfilter::egress {
+
+// Where allowed connections go: nowhere (closed at once), or to the machine's network.
+enum class Uplink { kNone, kHost };
+
+// One line of the egress log: written when a connection has been judged, before it is dialled.
+struct FlowEvent {
+  const Flow& flow;
+  const Verdict& verdict;
+};
+
+class EgressProxy {
+ public:
+  struct Options {
+    Uplink uplink = Uplink::kHost;
+    std::size_t connections_per_sandbox = 10000;  // beyond it: accepted and closed
+    std::chrono::steady_clock::duration idle_limit = std::chrono::hours(1);
+    std::chrono::steady_clock::duration dial_limit = std::chrono::seconds(30);
+  };
+  struct Hooks {
+    // The sandbox whose eth0 has this address ("10.71.0.7"); nullopt closes the connection.
+    std::function<std::optional<SandboxRef>(std::string address)> sandbox_of;
+    // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
+    // Optional.
+    std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
+    // Told of every judged connection. Optional.
+    std::function<void(const FlowEvent&)> on_flow;
+  };
+
+  EgressProxy(boost::asio::any_io_executor executor, Options options, Hooks hooks);
+  EgressProxy(const EgressProxy&) = delete;
+  EgressProxy& operator=(const EgressProxy&) = delete;
+  ~EgressProxy();
+
+  // Opens the three listeners inside the switch and begins to accept. Takes microseconds.
+  base::Result<> start(const SwitchNamespace& network);
+  // Resets every connection of the sandbox, on both sides.
+  void cut_all(const std::string& sandbox_id);
+  // Closes the listeners, resets every connection and waits for their tasks. Before destruction.
+  boost::asio::awaitable<void> stop();
+
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  using ConnectionPtr = std::shared_ptr<Connection>;
+  struct Listener {
+    boost::asio::ip::tcp::acceptor acceptor;
+    FlowClass kind;
+  };
+
+  base::Result<> listen(const SwitchNamespace& network, std::uint16_t port, FlowClass kind);
+  boost::asio::awaitable<void> accept_from(Listener& listener);
+  boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket client, FlowClass kind);
+  base::Result<Flow> identify(boost::asio::ip::tcp::socket& client, FlowClass kind);
+  boost::asio::awaitable<void> carry(ConnectionPtr connection);
+  boost::asio::awaitable<void> close_idle();
+
+  boost::asio::any_io_executor executor_;
+  Options options_;
+  Hooks hooks_;
+  std::optional<NetlinkSocket> routes_;  // of our own namespace: which addresses are the machine's
+  std::list<Listener> listeners_;
+  std::list<ConnectionPtr> connections_;
+  std::map<std::string, std::size_t> per_sandbox_;
+  std::unique_ptr<Scratch> scratch_;
+  base::TaskGroup tasks_;
+};
+
+}  // namespace netfilter::egress

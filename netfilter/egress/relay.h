@@ -1,0 +1,39 @@
+// One proxied connection and the copying of its bytes, both ways, with half-close and
+// back-pressure. Used by egress_proxy.cc. It decides nothing and dials nothing.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "netfilter/egress/flow.h"
+
+namespace netfilter::egress {
+
+struct Connection {
+  explicit Connection(boost::asio::ip::tcp::socket accepted);
+
+  boost::asio::ip::tcp::socket client;    // accepted in the switch namespace
+  boost::asio::ip::tcp::socket upstream;  // opened outside
+  Flow flow;
+  std::chrono::steady_clock::time_point last_activity;
+  std::uint64_t sent = 0;      // bytes from the sandbox
+  std::uint64_t received = 0;  // bytes to it
+
+  // Resets both sides at once (RST, not FIN); everything that waits on them ends with an error.
+  void cut();
+};
+
+// Shared by all connections of one thread: nothing stays in it across an await, so that an idle
+// connection owns no buffer.
+using Scratch = std::array<char, 64U << 10U>;
+
+// Copies until both directions have ended. An end of file on one side is passed on as a half-close;
+// an error on either cuts both. `connection` and `scratch` must outlive the await. Ends early when
+// the connection is cut.
+boost::asio::awaitable<void> relay(Connection& connection, Scratch& scratch);
+
+}  // namespace netfilter::egress
