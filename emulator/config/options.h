@@ -1,0 +1,43 @@
+// What the emulator was told to do, as one value: filled by config/command_line.h, read by the
+// application and the commands. Says nothing about where a value came from (settings.h does).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emulator/base/log.h"
+
+namespace emulator::config {
+
+inline constexpr std::uint16_t kDefaultPort = 7463;
+
+// Where sandbox egress goes (cli-and-control 2): through this machine, or nowhere.
+enum class Internet { kHost, kNone };
+// How queries to 8.8.8.8 leave: answered through the machine's resolver, or as packets.
+enum class DnsMode { kForward, kDirect };
+// Which API keys are good: every non-empty one, or only those in api_keys.
+enum class Auth { kAny, kStrict };
+
+struct Options {
+  std::vector<std::string> hosts = {"127.0.0.1", "::1"};  // listen addresses, numeric
+  std::uint16_t port = kDefaultPort;                      // http and https; 0 = any free one
+  std::optional<std::uint16_t> https_port;                // TLS only; 0 = any free one
+  std::optional<std::uint16_t> dns_port;                  // embedded DNS, udp and tcp
+  std::string dns_host = "127.0.0.1";                     // its listen address, numeric
+  std::string domain = "localhost";                       // lower case, no leading or trailing dot
+  unsigned pool = 4;                                      // blank sandboxes per template in use
+  std::filesystem::path data_dir = "/var/lib/sandlot";
+  std::filesystem::path run_dir = "/run/sandlot";
+  Internet internet = Internet::kHost;
+  DnsMode dns_mode = DnsMode::kForward;
+  Auth auth = Auth::kAny;
+  std::vector<std::string> api_keys;
+  std::string control_token;  // empty: /_sandlot/ is for loopback only
+  base::log::Level log_level = base::log::Level::kInfo;
+  base::log::Format log_format = base::log::Format::kHuman;
+};
+
+}  // namespace emulator::config
