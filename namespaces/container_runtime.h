@@ -1,5 +1,6 @@
-// The narrow door to containers: a spec goes in, a running Container (its agent listening) comes out. Used by
-// emulator/sandboxes. Knows no protocol and no network policy; the network namespace comes in as a descriptor.
+// The narrow door to containers: a spec goes in, a running Container (its agent listening) comes
+// out. Used by emulator/sandboxes. Knows no protocol and no network policy; the network namespace
+// comes in as a descriptor.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +20,8 @@
 
 namespace namespaces {
 
-// The ids outside that the sandbox's 0..count-1 map to (2^28 + slot * 65536, architecture.md section 1).
+// The ids outside that the sandbox's 0..count-1 map to (2^28 + slot * 65536, architecture.md
+// section 1).
 struct IdRange {
   std::uint32_t first = 0;
   std::uint32_t count = 65536;
@@ -30,7 +32,8 @@ struct RootfsSpec {
   std::vector<std::filesystem::path> root_layers;
   // Not empty: a second overlay, mounted at /usr (the host-derived base template).
   std::vector<std::filesystem::path> usr_layers;
-  // The sandbox's own directory on the data disk (made and removed by the runtime): upper, work, usr-upper, usr-work.
+  // Ignored: the runtime makes and removes <data_dir>/sandboxes/<instance>/<id> itself, so that the
+  // owner of every directory is known (gc.h).
   std::filesystem::path writable;
 };
 
@@ -41,9 +44,9 @@ struct Limits {
 };
 
 struct ContainerSpec {
-  std::string id;             // names the cgroup and the writable directory
+  std::string id;  // [a-z0-9_-]{1,64}; names the cgroup and the writable directory
   IdRange ids;
-  int netns_fd = -1;          // the slot's network namespace; borrowed until create() has returned
+  int netns_fd = -1;  // the slot's network namespace; borrowed until create() has returned
   RootfsSpec rootfs;
   Limits limits;
   std::string hostname;
@@ -56,16 +59,19 @@ struct Usage {
   std::uint64_t oom_kills = 0;
 };
 
-// A running sandbox: its cgroups, its pid 1, its writable directory. The destructor kills everything in it at
-// once and hands the slow part (rmdir, deleting files) to the runtime's background pool.
+// A running sandbox: its cgroups, its pid 1, its writable directory. The destructor kills
+// everything in it at once and hands the slow part (rmdir, deleting files) to the runtime's
+// background pool.
 class Container {
  public:
   virtual ~Container() = default;
   virtual const std::string& id() const = 0;
-  virtual pid_t pid() const = 0;            // of the agent, in our pid namespace
-  // The SOCK_SEQPACKET control channel to the agent; the agent has already reported that it listens.
+  virtual pid_t pid() const = 0;  // of the agent, in our pid namespace
+  // The SOCK_SEQPACKET control channel to the agent; the agent has already reported that it
+  // listens.
   virtual int control_fd() const = 0;
-  // Freezes or thaws the whole cgroup; idempotent; waits until the kernel reports the state (at most 1 s).
+  // Freezes or thaws the whole cgroup; idempotent; waits until the kernel reports the state (at
+  // most 1 s).
   virtual base::Task<> freeze() = 0;
   virtual base::Task<> thaw() = 0;
   // SIGKILL to everything inside, frozen or not. Returns when pid 1 is gone.
@@ -78,29 +84,31 @@ class Container {
 class ContainerRuntime {
  public:
   virtual ~ContainerRuntime() = default;
-  // Makes cgroups, mounts and namespaces and waits for the agent's "ready". Leaves nothing behind on failure;
-  // the error names the step and the errno that the child reported.
+  // Makes cgroups, mounts and namespaces and waits for the agent's "ready". Leaves nothing behind
+  // on failure; the error names the step and the errno that the child reported.
   virtual base::Task<std::unique_ptr<Container>> create(ContainerSpec spec) = 0;
   // Completes when every background removal has ended; call before the executor stops.
   virtual boost::asio::awaitable<void> drain() = 0;
 };
 
 struct RuntimeOptions {
-  std::string instance;                      // [a-z0-9]{6}: names cgroups and directories
-  std::filesystem::path run_dir;             // /run/sandlot/<instance>
-  std::filesystem::path data_dir;            // holds sandboxes/ and trash/
+  std::string instance;            // [a-z0-9]{6}: names cgroups and directories
+  std::filesystem::path run_dir;   // /run/sandlot/<instance>
+  std::filesystem::path data_dir;  // holds sandboxes/ and trash/
 };
 
-// Starts the spawner process and returns a runtime that uses it. Call once, before any other thread exists.
-// The spawner ends when the returned object (or this process) dies, and every sandbox with it.
-base::Result<std::unique_ptr<ContainerRuntime>> start_linux_runtime(boost::asio::any_io_executor executor,
-                                                                    RuntimeOptions options);
+// Starts the spawner process and returns a runtime that uses it. Call once, before any other thread
+// exists. The spawner ends when the returned object (or this process) dies, and every sandbox with
+// it.
+base::Result<std::unique_ptr<ContainerRuntime>> start_linux_runtime(
+    boost::asio::any_io_executor executor, RuntimeOptions options);
 
-// What the child of the spawner becomes once it is inside: never returns to the caller's stack frames of the
-// spawner; its return value is the exit status of the sandbox's pid 1.
+// What the child of the spawner becomes once it is inside: never returns to the caller's stack
+// frames of the spawner; its return value is the exit status of the sandbox's pid 1.
 using AgentEntry = int (*)(int control_fd);
 
-// The role of the re-executed binary: `argv[1] == kSpawnerRole`. Runs until its socket (fd 3) closes.
+// The role of the re-executed binary: `argv[1] == kSpawnerRole`. Runs until its socket (fd 3)
+// closes.
 inline constexpr const char* kSpawnerRole = "@spawner";
 int spawner_main(AgentEntry agent);
 

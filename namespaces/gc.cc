@@ -1,0 +1,159 @@
+#include "namespaces/gc.h"
+
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "emulator/base/posix.h"
+#include "namespaces/cgroup_layout.h"
+#include "namespaces/cgroup_tree.h"
+#include "namespaces/tree_removal.h"
+
+namespace namespaces {
+
+namespace {
+
+namespace fs = std::filesystem;
+using base::Result;
+
+std::vector<std::string> entries(const fs::path& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    names.push_back(it->path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Mount points at or below `directory`, deepest last. Escapes (\040) are undone.
+std::vector<std::string> mounts_below(const fs::path& directory) {
+  std::vector<std::string> points;
+  auto text = base::read_file("/proc/self/mountinfo");
+  if (!text) return points;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string point;
+    for (int i = 0; i < 5; ++i) fields >> point;
+    for (auto at = point.find("\\040"); at != std::string::npos; at = point.find("\\040")) {
+      point.replace(at, 4, " ");
+    }
+    if (point.starts_with(directory.string() + "/")) points.push_back(point);
+  }
+  return points;
+}
+
+class Collection {
+ public:
+  Collection(fs::path run_root, fs::path data_dir, bool dry_run)
+      : run_root_(std::move(run_root)), data_dir_(std::move(data_dir)), dry_run_(dry_run) {}
+
+  Result<GcReport> run() {
+    SANDLOT_TRY(layout_, CgroupLayout::of_this_machine());
+    read_records(run_root_);
+    read_records(data_dir_ / "sandboxes");
+    for (const auto& [name, alive] : instances_) {
+      (alive ? report_.alive : report_.dead).push_back(name);
+      if (!alive) collect_instance(name);
+    }
+    collect_trash();
+    return std::move(report_);
+  }
+
+ private:
+  // An instance lives when any of its records says so.
+  void read_records(const fs::path& parent) {
+    for (const auto& name : entries(parent)) {
+      auto record = read_instance_record(parent / name);
+      if (record) instances_[name] = instances_[name] || is_alive(*record);
+    }
+  }
+
+  void done(std::string object, const Result<>& result) {
+    if (result) {
+      report_.removed.push_back(std::move(object));
+    } else {
+      report_.failed.push_back(object + ": " + result.error().message());
+    }
+  }
+
+  void collect_instance(const std::string& name) {
+    for (const auto& root : layout_.used_roots()) collect_cgroups(root / instance_cgroup(name));
+    fs::path run = run_root_ / name;
+    auto mounts = mounts_below(run);
+    for (auto point = mounts.rbegin(); point != mounts.rend(); ++point) unmount(*point);
+    remove_directory(run_root_, name);
+    remove_directory(data_dir_ / "sandboxes", name);
+  }
+
+  void collect_cgroups(const fs::path& directory) {
+    std::error_code ignored;
+    if (!fs::exists(directory, ignored)) return;
+    if (dry_run_) return done("cgroup " + directory.string(), {});
+    bool removed = remove_cgroup_tree(directory);
+    for (int attempt = 0; !removed && attempt < 100; ++attempt) {
+      kill_cgroup_tree(directory);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      removed = remove_cgroup_tree(directory);
+    }
+    done("cgroup " + directory.string(),
+         removed ? Result<>() : base::fail(base::os_error("remove", EBUSY)));
+  }
+
+  void unmount(const std::string& point) {
+    bool good = dry_run_ || ::umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
+    done("mount " + point, good ? Result<>() : base::fail_errno("unmount"));
+  }
+
+  void remove_directory(const fs::path& parent, const std::string& name) {
+    std::error_code ignored;
+    if (!fs::exists(parent / name, ignored)) return;
+    done("directory " + (parent / name).string(),
+         dry_run_ ? Result<>() : remove_entry(parent, name));
+  }
+
+  // Entries are "<instance>-<id>": those of a live instance are being deleted by it right now.
+  void collect_trash() {
+    fs::path trash = data_dir_ / "trash";
+    for (const auto& name : entries(trash)) {
+      auto owner = instances_.find(name.substr(0, name.find('-')));
+      if (owner == instances_.end() || !owner->second) remove_directory(trash, name);
+    }
+  }
+
+  fs::path run_root_;
+  fs::path data_dir_;
+  bool dry_run_;
+  CgroupLayout layout_;
+  std::map<std::string, bool> instances_;  // name -> alive
+  GcReport report_;
+};
+
+}  // namespace
+
+Result<GcReport> collect(const fs::path& run_root, const fs::path& data_dir, bool dry_run) {
+  return Collection(run_root, data_dir, dry_run).run();
+}
+
+Result<ObjectCounts> count_objects(const fs::path& data_dir, const std::string& instance) {
+  SANDLOT_TRY(auto layout, CgroupLayout::of_this_machine());
+  ObjectCounts counts;
+  for (const auto& root : layout.used_roots()) {
+    counts.cgroups += child_cgroups(root / instance_cgroup(instance)).size();
+  }
+  for (const auto& name : entries(data_dir / "sandboxes" / instance)) {
+    if (name != "instance") ++counts.directories;
+  }
+  for (const auto& name : entries(data_dir / "trash")) {
+    if (name.starts_with(instance + "-")) ++counts.trash;
+  }
+  return counts;
+}
+
+}  // namespace namespaces

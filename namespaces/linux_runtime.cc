@@ -1,0 +1,378 @@
+// ContainerRuntime on Linux: composes cgroups, file systems and the spawner into containers, and
+// takes them apart in the background. One worker thread makes (its mount namespace is private), one
+// deletes files, the loop waits.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <future>
+#include <optional>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "emulator/base/deadline.h"
+#include "emulator/base/log.h"
+#include "emulator/base/posix.h"
+#include "emulator/base/scope_exit.h"
+#include "emulator/base/task_group.h"
+#include "namespaces/cgroup.h"
+#include "namespaces/cgroup_tree.h"
+#include "namespaces/container_runtime.h"
+#include "namespaces/instance.h"
+#include "namespaces/rootfs.h"
+#include "namespaces/spawn_client.h"
+#include "namespaces/tree_removal.h"
+
+namespace namespaces {
+
+namespace {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using base::Errc;
+using base::Result;
+using base::Task;
+using base::UniqueFd;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kReadyLimit{10};
+constexpr seconds kExitLimit{10};
+constexpr seconds kFreezeLimit{1};
+constexpr int kRemoveAttempts = 200;
+
+// What the worker hands to the loop.
+struct Made {
+  SpawnedSandbox process;
+  UniqueFd control;
+  std::optional<Cgroup> cgroup;
+};
+
+// One sandbox, shared by its Container, its watcher and its removal.
+struct Sandbox {
+  Sandbox(const asio::any_io_executor& executor, std::string name, Made made)
+      : id(std::move(name)),
+        process(std::move(made.process)),
+        control(std::move(made.control)),
+        cgroup(std::move(*made.cgroup)),
+        exit_event(executor, asio::steady_timer::time_point::max()) {}
+
+  // Frozen or not; idempotent.
+  void kill() {
+    if (exited) return;
+    cgroup.kill();
+    ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
+  }
+
+  std::string id;
+  SpawnedSandbox process;
+  UniqueFd control;
+  Cgroup cgroup;
+  bool exited = false;
+  asio::steady_timer exit_event;  // cancelled when pid 1 has ended
+};
+using SandboxPtr = std::shared_ptr<Sandbox>;
+
+// Everything that outlives a single sandbox. Coroutines hold it by shared_ptr.
+struct Core {
+  Core(asio::any_io_executor io, RuntimeOptions chosen, CgroupLayout machine, SpawnClient spawner)
+      : executor(std::move(io)),
+        options(std::move(chosen)),
+        layout(std::move(machine)),
+        client(std::move(spawner)),
+        builder([this](IdRange ids) { return client->make_userns(ids); }),
+        watchers(executor),
+        removals(executor) {}
+
+  ~Core() {
+    fs::path relative = instance_cgroup(options.instance);
+    for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
+    // Only when empty; what a crash left is for gc.
+    ::unlink((sandboxes_dir() / "instance").c_str());
+    ::rmdir(sandboxes_dir().c_str());
+    ::rmdir((options.run_dir / "mounts").c_str());
+  }
+
+  fs::path sandboxes_dir() const { return options.data_dir / "sandboxes" / options.instance; }
+  fs::path trash_dir() const { return options.data_dir / "trash"; }
+
+  Result<> enter_worker() {
+    return builder.enter_own_mounts(options.run_dir / "mounts", sandboxes_dir());
+  }
+  Result<Made> make(const ContainerSpec& spec);
+  Result<> discard_writable(const std::string& id);
+
+  asio::any_io_executor executor;
+  RuntimeOptions options;
+  CgroupLayout layout;
+  std::optional<SpawnClient> client;  // used on the worker only
+  RootfsBuilder builder;              // same
+  base::TaskGroup watchers;
+  base::TaskGroup removals;
+  base::BlockingPool worker{1};
+  base::BlockingPool deleter{1};
+};
+using CorePtr = std::shared_ptr<Core>;
+
+// Runs `work` on the worker and waits: only for start and stop, when no loop turns.
+template <class F>
+auto run_on(base::BlockingPool& pool, F work) {
+  std::promise<decltype(work())> promise;
+  auto future = promise.get_future();
+  asio::post(pool.context(), [&] { promise.set_value(work()); });
+  return future.get();
+}
+
+Result<> check_spec(const ContainerSpec& spec) {
+  auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (spec.id.empty() || spec.id.size() > 64 ||
+      !std::all_of(spec.id.begin(), spec.id.end(), plain)) {
+    return base::fail(Errc::kInvalidArgument, "sandbox id: " + spec.id);
+  }
+  if (spec.ids.first < 65536 || spec.ids.count == 0) {
+    return base::fail(Errc::kInvalidArgument, "id range would share ids with the machine");
+  }
+  if (spec.netns_fd < 0) return base::fail(Errc::kInvalidArgument, "no network namespace");
+  return {};
+}
+
+Result<Made> Core::make(const ContainerSpec& spec) {
+  if (!client) return base::fail(Errc::kUnavailable, "the runtime is closed");
+  SANDLOT_CHECK(check_spec(spec));
+  Made made;
+  SANDLOT_TRY(auto cgroup, Cgroup::create(layout, options.instance, spec.id, spec.limits));
+  fs::path writable = sandboxes_dir() / spec.id;
+  if (::mkdir(writable.c_str(), 0700) != 0) return base::fail_errno("make " + writable.string());
+  base::ScopeExit discard([&] { (void)discard_writable(spec.id); });
+  SANDLOT_CHECK(fill_writable(writable, spec.ids, !spec.rootfs.usr_layers.empty()));
+  SANDLOT_TRY(auto rootfs, builder.build(spec.rootfs, spec.ids, spec.id));
+  SANDLOT_TRY(auto ends, base::make_socketpair(SOCK_SEQPACKET));
+  SandboxParts parts;
+  parts.ids = spec.ids;
+  parts.hostname = spec.hostname;
+  parts.netns_fd = spec.netns_fd;
+  parts.control_fd = ends.second.get();
+  parts.root_fd = rootfs.root.get();
+  parts.dev_fd = rootfs.dev.get();
+  parts.usr_fd = rootfs.usr.get();
+  parts.cgroup_fd = cgroup.birth_fd();
+  parts.task_fds = cgroup.task_fds();
+  SANDLOT_TRY(made.process, client->spawn(parts));
+  made.control = std::move(ends.first);
+  cgroup.release_descriptors();
+  made.cgroup.emplace(std::move(cgroup));
+  discard.release();
+  return made;
+}
+
+// Renames first: the name is free at once, and a half-deleted tree never looks like a sandbox.
+Result<> Core::discard_writable(const std::string& id) {
+  std::string name = options.instance + "-" + id;
+  SANDLOT_CHECK(move_to_trash(sandboxes_dir() / id, trash_dir(), name));
+  return remove_entry(trash_dir(), name);
+}
+
+Result<UniqueFd> duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return base::fail_errno("duplicate descriptor");
+  return copy;
+}
+
+// "failed: <step>: errno <n>", as child.cc sends it.
+base::Failure child_failure(std::string_view line) {
+  constexpr std::string_view kPrefix = "failed: ";
+  constexpr std::string_view kErrno = ": errno ";
+  auto mark = line.rfind(kErrno);
+  if (!line.starts_with(kPrefix) || mark == std::string_view::npos) {
+    return base::fail(Errc::kInternal, "unexpected first message: " + std::string(line));
+  }
+  int number = 0;
+  std::string_view digits = line.substr(mark + kErrno.size());
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return base::fail(base::os_error(line.substr(kPrefix.size(), mark - kPrefix.size()), number));
+}
+
+Task<> wait_ready(asio::any_io_executor executor, SandboxPtr sandbox) {
+  SANDLOT_CO_TRY(auto fd, duplicate(sandbox->control.get()));
+  asio::posix::stream_descriptor channel(executor, fd.release());
+  for (;;) {
+    auto [error] = co_await channel.async_wait(asio::posix::descriptor_base::wait_read, base::kUse);
+    if (error) co_return base::fail(Errc::kCanceled, "wait for agent: " + error.message());
+    std::array<char, 512> buffer{};
+    ssize_t count = ::recv(sandbox->control.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (count < 0) co_return base::fail_errno("wait for agent");
+    if (count == 0) {
+      co_return base::fail(Errc::kUnavailable, "the agent ended before it was ready");
+    }
+    std::string_view line(buffer.data(), static_cast<std::size_t>(count));
+    if (line.starts_with("ready")) co_return Result<>();
+    co_return child_failure(line);
+  }
+}
+
+asio::awaitable<void> watch(CorePtr core, SandboxPtr sandbox) {
+  auto fd = duplicate(sandbox->process.pidfd.get());
+  if (fd) {
+    asio::posix::stream_descriptor pidfd(core->executor, fd->release());
+    auto [error] = co_await pidfd.async_wait(asio::posix::descriptor_base::wait_read, base::kUse);
+    if (error) co_return;
+  }
+  sandbox->exited = true;
+  sandbox->exit_event.cancel();
+}
+
+Task<> wait_exit(SandboxPtr sandbox) {
+  while (!sandbox->exited) {
+    co_await sandbox->exit_event.async_wait(base::kUse);
+    auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none && !sandbox->exited) {
+      co_return base::fail(Errc::kCanceled, "wait for exit: canceled");
+    }
+  }
+  co_return Result<>();
+}
+
+// The slow half of a sandbox's end. Errors are logged: gc finds what is left.
+asio::awaitable<void> remove_sandbox(CorePtr core, SandboxPtr sandbox) {
+  auto exited = co_await base::with_deadline(wait_exit(sandbox), kExitLimit, "sandbox exit");
+  if (!exited) {
+    base::log::warn("sandbox.stuck", {{"id", sandbox->id}, {"error", exited.error().message()}});
+  }
+  // The kernel lets go of the members a little after the leader.
+  auto pause = milliseconds(1);
+  bool removed = sandbox->cgroup.remove();
+  for (int attempt = 0; !removed && attempt < kRemoveAttempts; ++attempt) {
+    co_await base::sleep_for(pause);
+    pause = std::min(pause * 2, milliseconds(50));
+    removed = sandbox->cgroup.remove();
+  }
+  if (!removed) base::log::warn("cgroup.busy", {{"id", sandbox->id}});
+  auto work = [raw = core.get(), id = sandbox->id] { return raw->discard_writable(id); };
+  auto discarded = co_await base::offload(core->deleter, std::move(work));
+  if (!discarded) {
+    base::log::warn("upper.left", {{"id", sandbox->id}, {"error", discarded.error().message()}});
+  }
+}
+
+Task<> set_frozen(SandboxPtr sandbox, bool frozen) {
+  SANDLOT_CO_CHECK(sandbox->cgroup.set_frozen(frozen));
+  auto limit = std::chrono::steady_clock::now() + kFreezeLimit;
+  auto pause = std::chrono::microseconds(100);
+  for (;;) {
+    SANDLOT_CO_TRY(bool state, sandbox->cgroup.is_frozen());
+    if (state == frozen) co_return Result<>();
+    if (sandbox->exited) co_return base::fail(Errc::kFailedPrecondition, "the sandbox has ended");
+    if (std::chrono::steady_clock::now() > limit) {
+      co_return base::fail(Errc::kDeadlineExceeded,
+                           frozen ? "freeze: timed out" : "thaw: timed out");
+    }
+    co_await base::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(10000));
+  }
+}
+
+class LinuxContainer final : public Container {
+ public:
+  LinuxContainer(CorePtr core, SandboxPtr sandbox)
+      : core_(std::move(core)), sandbox_(std::move(sandbox)) {}
+  LinuxContainer(const LinuxContainer&) = delete;
+  LinuxContainer& operator=(const LinuxContainer&) = delete;
+  // Release order: processes, cgroups, file system.
+  ~LinuxContainer() override {
+    sandbox_->kill();
+    core_->removals.spawn("remove " + sandbox_->id, remove_sandbox(core_, sandbox_));
+  }
+
+  const std::string& id() const override { return sandbox_->id; }
+  pid_t pid() const override { return sandbox_->process.pid; }
+  int control_fd() const override { return sandbox_->control.get(); }
+  Task<> freeze() override { return set_frozen(sandbox_, true); }
+  Task<> thaw() override { return set_frozen(sandbox_, false); }
+  Task<> kill() override {
+    sandbox_->kill();
+    return base::with_deadline(wait_exit(sandbox_), kExitLimit, "sandbox exit");
+  }
+  Task<> exited() override { return wait_exit(sandbox_); }
+  Result<Usage> usage() const override { return sandbox_->cgroup.usage(); }
+
+ private:
+  CorePtr core_;
+  SandboxPtr sandbox_;
+};
+
+class LinuxRuntime final : public ContainerRuntime {
+ public:
+  explicit LinuxRuntime(CorePtr core) : core_(std::move(core)) {}
+  LinuxRuntime(const LinuxRuntime&) = delete;
+  LinuxRuntime& operator=(const LinuxRuntime&) = delete;
+  ~LinuxRuntime() override {
+    // The spawner dies and takes every sandbox with it; on the worker, because a request may be
+    // under way there.
+    run_on(core_->worker, [this] {
+      core_->client.reset();
+      return true;
+    });
+  }
+
+  Task<std::unique_ptr<Container>> create(ContainerSpec spec) override {
+    return create_in(core_, std::move(spec));
+  }
+  asio::awaitable<void> drain() override { return core_->removals.join(); }
+
+ private:
+  static Task<std::unique_ptr<Container>> create_in(CorePtr core, ContainerSpec spec) {
+    std::string id = spec.id;
+    auto work = [raw = core.get(), spec = std::move(spec)] { return raw->make(spec); };
+    auto made = co_await base::offload(core->worker, std::move(work));
+    if (!made) co_return base::Failure(std::move(made).error());
+    auto sandbox = std::make_shared<Sandbox>(core->executor, id, std::move(*made));
+    core->watchers.spawn("watch " + id, watch(core, sandbox));
+    // From here on its destructor undoes everything.
+    std::unique_ptr<Container> container = std::make_unique<LinuxContainer>(core, sandbox);
+    auto ready = co_await base::with_deadline(wait_ready(core->executor, sandbox), kReadyLimit,
+                                              "agent start");
+    if (!ready) co_return base::Failure(std::move(ready).error());
+    co_return container;
+  }
+
+  CorePtr core_;
+};
+
+Result<> make_places(const RuntimeOptions& options) {
+  SANDLOT_CHECK(base::make_directories(options.run_dir / "mounts", 0700));
+  // 0700: setuid programs of a sandbox lie there under ids that the machine may use for somebody.
+  for (const char* name : {"sandboxes", "trash"}) {
+    SANDLOT_CHECK(base::make_directories(options.data_dir / name, 0700));
+  }
+  fs::path mine = options.data_dir / "sandboxes" / options.instance;
+  SANDLOT_CHECK(base::make_directories(mine, 0700));
+  SANDLOT_TRY(auto record, record_of_this_process());
+  return write_instance_record(mine, record);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ContainerRuntime>> start_linux_runtime(asio::any_io_executor executor,
+                                                              RuntimeOptions options) {
+  if (options.instance.empty()) return base::fail(Errc::kInvalidArgument, "no instance name");
+  SANDLOT_CHECK(make_places(options));
+  SANDLOT_TRY(auto layout, CgroupLayout::of_this_machine());
+  SANDLOT_CHECK(prepare_instance_cgroups(layout, options.instance));
+  SANDLOT_TRY(auto client, SpawnClient::start());
+  auto core = std::make_shared<Core>(std::move(executor), std::move(options), std::move(layout),
+                                     std::move(client));
+  auto entered = run_on(core->worker, [&core] { return core->enter_worker(); });
+  if (!entered) return base::Failure(std::move(entered).error());
+  return std::make_unique<LinuxRuntime>(std::move(core));
+}
+
+}  // namespace namespaces
