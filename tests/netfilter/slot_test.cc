@@ -1,0 +1,219 @@
+// What a slot offers its tenant, and what is left when everything is gone.
+#include <arpa/inet.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "emulator/base/posix.h"
+#include "tests/netfilter/support/world.h"
+
+namespace netfilter::tests {
+namespace {
+
+// The calling thread alone becomes an ordinary user (glibc's wrappers would change every thread).
+base::Result<> become_user(unsigned id) {
+  if (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, id, id, id) != 0 ||
+      ::syscall(SYS_setresuid, id, id, id) != 0) {
+    return base::fail_errno("become a user");
+  }
+  return {};
+}
+
+std::string text_of(base::Result<> result) {
+  return result ? "ok" : result.error().message();
+}
+
+std::string read_in(int netns, const std::string& path) {
+  std::string text;
+  auto read = run_in_netns(netns, [&]() -> base::Result<> {
+    SANDLOT_TRY(text, base::read_file(path));
+    return {};
+  });
+  return read ? text : read.error().message();
+}
+
+TEST(Slot, HasItsAddressAndItsIds) {
+  World world;
+  EXPECT_EQ(world.a.address, "10.71.0.1");
+  EXPECT_EQ(world.a.first_id, (1U << 28U) + 65536U);
+  auto far = make_slot(*world.network, 28671, 3);
+  ASSERT_TRUE(far) << far.error().message();
+  EXPECT_EQ(far->address, "10.71.111.255");
+  EXPECT_EQ(far->first_id, 0x7fff0000U);
+}
+
+TEST(Slot, ThatCannotExistIsRefused) {
+  World world;
+  for (int index : {-1, 28672, 65536}) {
+    auto slot = make_slot(*world.network, index, 9);
+    ASSERT_FALSE(slot) << index;
+    EXPECT_EQ(slot.error().code(), base::Errc::kInvalidArgument);
+  }
+}
+
+TEST(Slot, WithASerialInUseFailsAndLeavesTheFirstAlone) {
+  World world;
+  auto again = make_slot(*world.network, 3, 1);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), base::Errc::kAlreadyExists) << again.error().message();
+  auto counts = count_network(*world.network);
+  ASSERT_TRUE(counts);
+  EXPECT_EQ(counts->links, 2U);
+}
+
+TEST(Slot, LetsAnOrdinaryUserPingItself) {
+  World world;
+  auto pinged = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
+    SANDLOT_CHECK(become_user((1U << 28U) + 65536U + 1000U));
+    base::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP));
+    if (!socket) return base::fail_errno("ICMP socket");
+    icmphdr echo{};
+    echo.type = ICMP_ECHO;
+    sockaddr_in target = address_of("127.0.0.1", 0);
+    if (::sendto(socket.get(), &echo, sizeof echo, 0, reinterpret_cast<sockaddr*>(&target),
+                 sizeof target) < 0) {
+      return base::fail_errno("send");
+    }
+    pollfd wait{socket.get(), POLLIN, 0};
+    if (::poll(&wait, 1, 2000) != 1) return base::fail(base::Errc::kDeadlineExceeded, "no reply");
+    return {};
+  });
+  EXPECT_EQ(text_of(std::move(pinged)), "ok");
+}
+
+TEST(Slot, LetsAnOrdinaryUserListenOnPort80) {
+  World world;
+  auto bound = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
+    SANDLOT_CHECK(become_user(1000));
+    base::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in where = address_of("0.0.0.0", 80);
+    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) != 0)
+      return base::fail_errno("bind");
+    return {};
+  });
+  EXPECT_EQ(text_of(std::move(bound)), "ok");
+}
+
+TEST(Slot, HasIpv6OnItsLoopbackAndNowhereElse) {
+  World world;
+  std::string addresses = read_in(world.a.netns.get(), "/proc/thread-self/net/if_inet6");
+  EXPECT_EQ(addresses.find("eth0"), std::string::npos) << addresses;
+  EXPECT_NE(addresses.find("00000000000000000000000000000001"), std::string::npos) << addresses;
+  auto listened = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
+    base::UniqueFd server(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 where{};
+    where.sin6_family = AF_INET6;
+    where.sin6_addr = in6addr_loopback;
+    where.sin6_port = htons(3000);
+    if (::bind(server.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 ||
+        ::listen(server.get(), 1) != 0) {
+      return base::fail_errno("listen on ::1");
+    }
+    base::UniqueFd client(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(client.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) != 0) {
+      return base::fail_errno("connect to ::1");
+    }
+    return {};
+  });
+  EXPECT_EQ(text_of(std::move(listened)), "ok");
+  EXPECT_EQ(read_in(world.network->fd(), "/proc/thread-self/net/if_inet6"), "");
+}
+
+TEST(Slot, KnowsItsGatewayWithoutAsking) {
+  World world;
+  std::string neighbours = read_in(world.a.netns.get(), "/proc/thread-self/net/arp");
+  EXPECT_NE(neighbours.find("169.254.1.1      0x1         0x6"), std::string::npos)
+      << neighbours;  // permanent
+}
+
+TEST(OpenSocketIn, MakesASocketThereAndLeavesTheThreadHere) {
+  World world;
+  auto before = std::filesystem::read_symlink("/proc/thread-self/ns/net");
+  auto socket = open_socket_in(world.a.netns.get(), AF_INET, SOCK_STREAM);
+  ASSERT_TRUE(socket) << socket.error().message();
+  EXPECT_EQ(std::filesystem::read_symlink("/proc/thread-self/ns/net"), before);
+  sockaddr_in own = address_of("10.71.0.1", 0);
+  EXPECT_EQ(::bind(socket->get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
+}
+
+TEST(OpenSocketIn, ReportsADescriptorThatIsNoNamespace) {
+  auto socket = open_socket_in(0, AF_INET, SOCK_STREAM);
+  EXPECT_FALSE(socket);
+}
+
+TEST(SwitchNamespace, HasAConstantNumberOfRules) {
+  World world;
+  auto before = count_network(*world.network);
+  ASSERT_TRUE(before) << before.error().message();
+  EXPECT_GT(before->rules, 10U);
+  std::vector<Slot> more;
+  for (std::uint32_t n = 10; n < 30; ++n) {
+    auto slot = make_slot(*world.network, static_cast<int>(n), n);
+    ASSERT_TRUE(slot) << slot.error().message();
+    more.push_back(std::move(*slot));
+  }
+  auto after = count_network(*world.network);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->links, before->links + 20);
+  EXPECT_EQ(after->rules, before->rules);
+}
+
+TEST(SwitchNamespace, LeavesNoMountAndNoLink) {
+  std::string directory;
+  base::UniqueFd last;
+  {
+    World world;
+    directory = world.directory;
+    auto mounts = base::read_file("/proc/self/mountinfo");
+    EXPECT_NE(mounts->find(directory + "/switch.netns"), std::string::npos);
+  }
+  auto mounts = base::read_file("/proc/self/mountinfo");
+  EXPECT_EQ(mounts->find(directory), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(directory));
+}
+
+TEST(SwitchNamespace, TakesThePlaceOfOneThatACrashLeft) {
+  World world;
+  auto second = SwitchNamespace::create(world.directory, {});
+  ASSERT_TRUE(second) << second.error().message();
+  auto mounts = base::read_file("/proc/self/mountinfo");
+  std::size_t at = mounts->find(world.directory + "/switch.netns");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(mounts->find(world.directory + "/switch.netns", at + 1), std::string::npos);
+}
+
+TEST(SwitchNamespace, ThatCannotBeMadeLeavesNothing) {
+  auto made = SwitchNamespace::create("/proc/no-such-folder", {});
+  ASSERT_FALSE(made);
+  auto mounts = base::read_file("/proc/self/mountinfo");
+  EXPECT_EQ(mounts->find("no-such-folder"), std::string::npos);
+}
+
+TEST(SwitchNamespace, FallsBackToTheOtherIptables) {
+  // Plain iptables-restore and the nft one fail here, as they do on a kernel without nftables.
+  std::string pattern = (std::filesystem::temp_directory_path() / "sandlot-path-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  for (const char* name : {"iptables-restore", "iptables-nft-restore"}) {
+    ASSERT_TRUE(base::write_file(pattern + "/" + name,
+                                 "#!/bin/sh\necho 'no nftables here' >&2\nexit 3\n", 0755));
+  }
+  std::string path = ::getenv("PATH");
+  ::setenv("PATH", (pattern + ":" + path).c_str(), 1);
+  {
+    World world;
+    EXPECT_EQ(world.network->restore_tool(), "iptables-legacy-restore");
+    auto counts = count_network(*world.network);
+    EXPECT_TRUE(counts) << counts.error().message();
+    EXPECT_EQ(counts->rules, 22U);
+  }
+  ::setenv("PATH", path.c_str(), 1);
+  std::filesystem::remove_all(pattern);
+}
+
+}  // namespace
+}  // namespace netfilter::tests

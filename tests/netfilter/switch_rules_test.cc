@@ -1,0 +1,51 @@
+#include "netfilter/switch_rules.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace netfilter {
+namespace {
+
+TEST(SwitchRules, SendEachClassOfTcpToItsPort) {
+  SwitchPorts ports{1001, 1002, 1003, 1004};
+  std::string rules = switch_rules(ports);
+  EXPECT_NE(rules.find("-p tcp --dport 80 -j DNAT --to-destination 169.254.1.1:1001\n"),
+            std::string::npos);
+  EXPECT_NE(rules.find("-p tcp --dport 443 -j DNAT --to-destination 169.254.1.1:1002\n"),
+            std::string::npos);
+  EXPECT_NE(rules.find("-p tcp -j DNAT --to-destination 169.254.1.1:1003\n"), std::string::npos);
+  EXPECT_NE(rules.find("-d 8.8.8.8 -p udp --dport 53 -j DNAT --to-destination 169.254.1.1:1004\n"),
+            std::string::npos);
+}
+
+TEST(SwitchRules, DropInternalRangesBeforeAnythingPasses) {
+  std::string rules = switch_rules({});
+  std::size_t first_pass = rules.find("-A SANDLOT -p tcp -j RETURN");
+  ASSERT_NE(first_pass, std::string::npos);
+  for (const char* range : {"10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+                            "172.16.0.0/12", "192.168.0.0/16", "0.0.0.0/8", "224.0.0.0/3"}) {
+    std::size_t at = rules.find("-A SANDLOT -d " + std::string(range) + " -j DROP\n");
+    EXPECT_LT(at, first_pass) << range;
+  }
+}
+
+TEST(SwitchRules, NameNoSingleLink) {
+  std::string rules = switch_rules({});
+  for (std::size_t at = rules.find(" -i "); at != std::string::npos;
+       at = rules.find(" -i ", at + 1)) {
+    std::string link = rules.substr(at + 4, rules.find(' ', at + 4) - at - 4);
+    EXPECT_TRUE(link == "s+" || link == "lo") << link;
+  }
+}
+
+TEST(SwitchRules, LetNoIpv6Pass) {
+  std::string rules = switch_rules_ipv6();
+  EXPECT_NE(rules.find(":INPUT DROP"), std::string::npos);
+  EXPECT_NE(rules.find(":FORWARD DROP"), std::string::npos);
+  EXPECT_NE(rules.find(":OUTPUT DROP"), std::string::npos);
+  EXPECT_EQ(rules.find("ACCEPT"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace netfilter
