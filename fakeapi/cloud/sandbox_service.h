@@ -60,6 +60,7 @@ struct TemplateSummary {
   int memory_mb = 0;
   int disk_size_mb = 0;
   base::TimePoint created_at;
+  std::string envd_version = "0.6.13";           // semver; what the SDKs switch features by (contract-envd 0.2)
 };
 
 class SandboxService {

@@ -40,7 +40,9 @@ base::Task<> wait_for_change(std::shared_ptr<Pipe> pipe) {
 
 class MemoryStream final : public fakeapi::http::ByteStream {
  public:
-  MemoryStream(asio::any_io_executor executor, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out,
+  MemoryStream(asio::any_io_executor executor,
+               std::shared_ptr<Pipe> in,
+               std::shared_ptr<Pipe> out,
                std::size_t read_limit)
       : executor_(std::move(executor)),
         in_(std::move(in)),
@@ -77,7 +79,8 @@ class MemoryStream final : public fakeapi::http::ByteStream {
 
  private:
   // Static, with the pipe held by value: the stream may be destroyed while a read waits.
-  static base::Task<std::size_t> read(std::shared_ptr<Pipe> pipe, std::span<char> into,
+  static base::Task<std::size_t> read(std::shared_ptr<Pipe> pipe,
+                                      std::span<char> into,
                                       std::size_t limit) {
     for (;;) {
       if (pipe->broken) co_return base::fail(Errc::kUnavailable, "connection reset");

@@ -1,5 +1,5 @@
-// Two connected ByteStreams without a socket: what one writes the other reads. For tests of anything that
-// speaks over a ByteStream; both ends live on one io_context. No TLS, no raw socket.
+// Two connected ByteStreams without a socket: what one writes the other reads. For tests of
+// anything that speaks over a ByteStream; both ends live on one io_context. No TLS, no raw socket.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,8 @@ struct MemoryStreamOptions {
   std::size_t read_limit = std::numeric_limits<std::size_t>::max();
 };
 
-// close(true) makes the peer's next read fail (reset) once; close() is a clean end after the bytes written.
+// close(true) makes the peer's next read fail (reset) once; close() is a clean end after the bytes
+// written.
 std::pair<std::unique_ptr<fakeapi::http::ByteStream>, std::unique_ptr<fakeapi::http::ByteStream>>
 make_memory_streams(const boost::asio::any_io_executor& executor, MemoryStreamOptions options = {});
 

@@ -1,5 +1,6 @@
-// Drives an io_context from a plain test body until one awaitable is done, and returns its value. Fails the
-// process (not just the test) when that takes longer than the limit: a hang must name its test.
+// Drives an io_context from a plain test body until one awaitable is done, and returns its value.
+// Fails the process (not just the test) when that takes longer than the limit: a hang must name its
+// test.
 #pragma once
 
 #include <chrono>
@@ -16,7 +17,8 @@
 namespace tests {
 
 template <class T>
-T run_task(boost::asio::io_context& context, boost::asio::awaitable<T> task,
+T run_task(boost::asio::io_context& context,
+           boost::asio::awaitable<T> task,
            std::chrono::steady_clock::duration limit = std::chrono::seconds(20)) {
   std::optional<T> value;
   std::exception_ptr failure;
@@ -39,7 +41,8 @@ T run_task(boost::asio::io_context& context, boost::asio::awaitable<T> task,
   return std::move(*value);
 }
 
-inline void run_task(boost::asio::io_context& context, boost::asio::awaitable<void> task,
+inline void run_task(boost::asio::io_context& context,
+                     boost::asio::awaitable<void> task,
                      std::chrono::steady_clock::duration limit = std::chrono::seconds(20)) {
   auto with_value = [](boost::asio::awaitable<void> inner) -> boost::asio::awaitable<bool> {
     co_await std::move(inner);

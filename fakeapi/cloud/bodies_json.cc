@@ -1,0 +1,434 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "emulator/base/log.h"
+#include "fakeapi/cloud/api_error.h"
+#include "fakeapi/cloud/bodies.h"
+#include "fakeapi/cloud/limits.h"
+#include "fakeapi/cloud/network_options.h"
+
+namespace fakeapi::cloud {
+
+using base::Errc;
+using base::Result;
+using nlohmann::json;
+
+namespace {
+
+using Use = KeyUse;
+
+constexpr std::array kNewSandboxKeys{
+    BodyKey{"templateID", Use::kUsed},
+    BodyKey{"timeout", Use::kUsed},
+    BodyKey{"metadata", Use::kUsed},
+    BodyKey{"envVars", Use::kUsed},
+    BodyKey{"secure", Use::kUsed},
+    BodyKey{"autoPause", Use::kUsed},
+    BodyKey{"allow_internet_access", Use::kNotBuilt},
+    BodyKey{"allowInternetAccess", Use::kNotBuilt},
+    BodyKey{"network", Use::kNotBuilt},
+    BodyKey{"autoResume", Use::kNotBuilt},
+    BodyKey{"autoPauseMemory", Use::kNotBuilt},
+    BodyKey{"nodeID", Use::kNotBuilt},
+    BodyKey{"volumeMounts", Use::kNotBuilt},
+    BodyKey{"secrets", Use::kNotBuilt},
+    BodyKey{"iam", Use::kNotBuilt},
+    BodyKey{"mcp", Use::kNoEffect},  // the SDK starts the gateway itself (contract-novita 3.3)
+};
+
+constexpr std::array kConnectKeys{
+    BodyKey{"timeout", Use::kUsed},     BodyKey{"secure", Use::kUsed},
+    BodyKey{"autoPause", Use::kUsed},   BodyKey{"memory", Use::kNotBuilt},
+    BodyKey{"network", Use::kNotBuilt}, BodyKey{"allowPublicTraffic", Use::kNotBuilt},
+};
+
+constexpr std::array kNetworkKeys{
+    BodyKey{"allowOut", Use::kNotBuilt},
+    BodyKey{"denyOut", Use::kNotBuilt},
+    BodyKey{"allowPublicTraffic", Use::kNotBuilt},
+    BodyKey{"maskRequestHost", Use::kNotBuilt},
+    BodyKey{"rules", Use::kNotBuilt},
+    BodyKey{"egressProxy", Use::kNotBuilt},
+    BodyKey{"httpsPorts", Use::kNotBuilt},
+};
+
+constexpr std::string_view kNoPolicyYet = "network policy is not enforced yet";
+constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
+
+base::Error schema_error(const std::string& path, std::string_view reason) {
+  return {Errc::kInvalidArgument, "validation error: request body has an error: Error at \"" +
+                                      path + "\": " + std::string(reason)};
+}
+
+// The members of one JSON object, read by name and type. The first error is kept and returned by
+// status(), so that a parse function reads as a list of its fields. Absent members are nullopt;
+// null is an error unless drop_null() said otherwise, as in the cloud's schema.
+class Fields {
+ public:
+  explicit Fields(json object, std::string path = "")
+      : object_(std::move(object)), path_(std::move(path)) {
+    if (!object_.is_object()) refuse("", "value must be an object");
+  }
+
+  Result<> status() const {
+    if (error_) return base::Failure(*error_);
+    return {};
+  }
+
+  bool is_null(const char* name) const {
+    auto found = object_.is_object() ? object_.find(name) : object_.end();
+    return found != object_.end() && found->is_null();
+  }
+  void drop_null(const char* name) {
+    if (is_null(name)) object_.erase(name);
+  }
+
+  std::optional<bool> boolean(const char* name) {
+    const json* value = member(name, &json::is_boolean, "value must be a boolean");
+    if (value == nullptr) return std::nullopt;
+    return value->get<bool>();
+  }
+
+  std::optional<std::string> text(const char* name) {
+    const json* value = member(name, &json::is_string, "value must be a string");
+    if (value == nullptr) return std::nullopt;
+    return value->get<std::string>();
+  }
+
+  std::optional<std::string> required_text(const char* name) {
+    require(name);
+    return text(name);
+  }
+
+  // Whole numbers from 0 to `maximum`; 62.0 is whole.
+  std::optional<std::int64_t> integer(const char* name, std::int64_t maximum = kMaxInt32) {
+    const json* value = member(name, &json::is_number, "value must be an integer");
+    if (value == nullptr) return std::nullopt;
+    auto number = value->get<double>();
+    if (std::trunc(number) != number) return refuse(name, "value must be an integer");
+    if (number < 0) return refuse(name, "number must be at least 0");
+    if (number > static_cast<double>(maximum)) {
+      return refuse(name, "number must be at most " + std::to_string(maximum));
+    }
+    return static_cast<std::int64_t>(number);
+  }
+
+  void require(const char* name) {
+    if (object_.is_object() && !object_.contains(name)) {
+      refuse(name, "property \"" + std::string(name) + "\" is missing");
+    }
+  }
+
+  std::optional<StringMap> string_map(const char* name) {
+    const json* value = object(name);
+    if (value == nullptr) return std::nullopt;
+    StringMap map;
+    for (const auto& [key, item] : value->items()) {
+      if (!item.is_string()) {
+        refuse(std::string(name) + "/" + key, type_reason(item, "value must be a string"));
+        return std::nullopt;
+      }
+      map.emplace(key, item.get<std::string>());
+    }
+    return map;
+  }
+
+  std::optional<std::vector<std::string>> string_list(const char* name) {
+    const json* value = list(name);
+    if (value == nullptr) return std::nullopt;
+    std::vector<std::string> items;
+    for (const json& item : *value) {
+      if (!item.is_string()) {
+        refuse(std::string(name) + "/" + std::to_string(items.size()),
+               type_reason(item, "value must be a string"));
+        return std::nullopt;
+      }
+      items.push_back(item.get<std::string>());
+    }
+    return items;
+  }
+
+  const json* object(const char* name) {
+    return member(name, &json::is_object, "value must be an object");
+  }
+  const json* list(const char* name) {
+    return member(name, &json::is_array, "value must be an array");
+  }
+
+  // A Fields of a member object, with paths that begin here; nullopt when absent.
+  std::optional<Fields> nested(const char* name) {
+    const json* value = object(name);
+    if (value == nullptr) return std::nullopt;
+    return Fields(*value, path_ + "/" + name);
+  }
+  // Takes over a nested object's error.
+  void adopt(const Fields& inner) {
+    if (!error_ && inner.error_) error_ = inner.error_;
+  }
+
+  std::nullopt_t refuse(const std::string& name, std::string_view reason) {
+    if (!error_) error_ = schema_error(path_ + "/" + name, reason);
+    return std::nullopt;
+  }
+
+  // Names of members that are not in `known`.
+  std::string unknown(std::span<const BodyKey> known) const {
+    std::string names;
+    if (!object_.is_object()) return names;
+    for (const auto& [key, value] : object_.items()) {
+      bool is_known = std::any_of(known.begin(), known.end(),
+                                  [&](const BodyKey& entry) { return entry.name == key; });
+      if (!is_known) names += (names.empty() ? "" : ",") + key;
+    }
+    return names;
+  }
+
+ private:
+  static std::string_view type_reason(const json& value, std::string_view reason) {
+    return value.is_null() ? "Value is not nullable" : reason;
+  }
+
+  const json* member(const char* name,
+                     bool (json::*is_type)() const noexcept,
+                     std::string_view reason) {
+    if (!object_.is_object()) return nullptr;
+    auto found = object_.find(name);
+    if (found == object_.end()) return nullptr;
+    if (((*found).*is_type)()) return &*found;
+    refuse(name, type_reason(*found, reason));
+    return nullptr;
+  }
+
+  json object_;
+  std::string path_;
+  std::optional<base::Error> error_;
+};
+
+// The body as JSON. nlohmann reports by exception; this is the edge that catches it (style 3,
+// errors).
+Result<Fields> read_fields(std::string_view body) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return base::fail(Errc::kInvalidArgument,
+                      "validation error: request body has an error: value is required but missing");
+  }
+  try {
+    return Fields(json::parse(body));
+  } catch (const json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: ...": without the tag.
+    std::string_view reason = error.what();
+    auto tag = reason.find("] ");
+    if (tag != std::string_view::npos) reason.remove_prefix(tag + 2);
+    constexpr std::size_t kLongestReason = 300;  // it quotes the input
+    return base::fail(Errc::kInvalidArgument, "Error when parsing request: " +
+                                                  std::string(reason.substr(0, kLongestReason)));
+  }
+}
+
+// Pauses and refreshes may come without a body.
+Result<Fields> read_optional_fields(std::string_view body) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return Fields(json::object());
+  return read_fields(body);
+}
+
+void report_unknown(const Fields& fields, std::span<const BodyKey> known, std::string_view what) {
+  std::string names = fields.unknown(known);
+  if (!names.empty()) {
+    base::log::debug("api.unknown_keys", {{"body", std::string(what)}, {"keys", names}});
+  }
+}
+
+// Reads `network`, also checking it; the caller decides what to do with a policy.
+NetworkOptions read_network(Fields& fields) {
+  NetworkOptions options;
+  fields.drop_null("network");
+  auto network = fields.nested("network");
+  if (!network) return options;
+  options.allow_out = network->string_list("allowOut").value_or(std::vector<std::string>());
+  options.deny_out = network->string_list("denyOut").value_or(std::vector<std::string>());
+  options.allow_public_traffic = network->boolean("allowPublicTraffic");
+  options.mask_request_host = network->text("maskRequestHost");
+  const json* rules = network->object("rules");
+  options.has_rules = rules != nullptr && !rules->empty();
+  network->drop_null("egressProxy");
+  options.has_egress_proxy = network->object("egressProxy") != nullptr;
+  const json* ports = network->list("httpsPorts");
+  options.has_https_ports = ports != nullptr && !ports->empty();
+  fields.adopt(*network);
+  report_unknown(*network, kNetworkKeys, "network");
+  return options;
+}
+
+// The kernel would cut or misread such a variable; the cloud's schema does not say.
+void check_environment(Fields& fields, const StringMap& variables) {
+  for (const auto& [name, value] : variables) {
+    bool bad_name =
+        name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos;
+    if (bad_name || value.find('\0') != std::string::npos) {
+      fields.refuse("envVars/" + name,
+                    "an environment variable's name is not empty and has no '=', "
+                    "and neither name nor value has a zero byte");
+    }
+  }
+}
+
+// Options of create whose support has its own issue: 501 as soon as one asks for something.
+struct NotBuiltYet {
+  std::optional<bool> allow_internet_access;
+  bool internet_access_is_null = false;
+  NetworkOptions network;
+  bool auto_resume = false;
+  bool auto_pause_without_memory = false;
+  bool node = false;
+  bool volume_mounts = false;
+  bool secrets = false;
+  bool identity = false;
+
+  Result<> status() const {
+    if (internet_access_is_null || !allow_internet_access.value_or(true)) {
+      return refuse("allow_internet_access other than true", kNoPolicyYet);
+    }
+    if (network.asks_for_something()) return refuse("network", kNoPolicyYet);
+    if (auto_resume) return refuse("autoResume");
+    if (auto_pause_without_memory) return refuse("autoPauseMemory: false");
+    if (node) return refuse("choosing a node with nodeID");
+    if (volume_mounts) return refuse("mounting volumes with volumeMounts");
+    if (secrets) return refuse("passing secrets");
+    if (identity) return refuse("workload identity with iam");
+    return {};
+  }
+
+ private:
+  static base::Failure refuse(std::string_view what, std::string_view reason = {}) {
+    return base::Failure(not_built(what, reason));
+  }
+};
+
+NotBuiltYet read_not_built(Fields& fields) {
+  NotBuiltYet options;
+  for (const char* name : {"allow_internet_access", "allowInternetAccess"}) {
+    if (fields.is_null(name)) options.internet_access_is_null = true;
+    fields.drop_null(name);
+    auto value = fields.boolean(name);
+    if (value && !options.allow_internet_access) options.allow_internet_access = value;
+    if (value && !*value) options.allow_internet_access = value;
+  }
+  options.network = read_network(fields);
+  if (auto auto_resume = fields.nested("autoResume")) {
+    auto_resume->require("enabled");
+    options.auto_resume = auto_resume->boolean("enabled").value_or(false);
+    fields.adopt(*auto_resume);
+  }
+  options.auto_pause_without_memory = !fields.boolean("autoPauseMemory").value_or(true);
+  options.node = !fields.text("nodeID").value_or("").empty();
+  if (const json* mounts = fields.list("volumeMounts"); mounts != nullptr && !mounts->empty()) {
+    options.volume_mounts = true;
+    for (std::size_t i = 0; i < mounts->size(); ++i) {
+      Fields mount((*mounts)[i], "/volumeMounts/" + std::to_string(i));
+      mount.required_text("name");
+      mount.required_text("path");
+      fields.adopt(mount);
+    }
+  }
+  options.secrets = !fields.string_map("secrets").value_or(StringMap()).empty();
+  if (auto identity = fields.nested("iam")) {
+    const json* tokens = identity->object("tokens");
+    options.identity = tokens != nullptr && !tokens->empty();
+    fields.adopt(*identity);
+  }
+  fields.drop_null("mcp");
+  fields.object("mcp");
+  return options;
+}
+
+}  // namespace
+
+std::span<const BodyKey> new_sandbox_keys() {
+  return kNewSandboxKeys;
+}
+std::span<const BodyKey> connect_keys() {
+  return kConnectKeys;
+}
+std::span<const BodyKey> network_keys() {
+  return kNetworkKeys;
+}
+
+Result<NewSandbox> parse_new_sandbox(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_fields(body));
+  NewSandbox request;
+  request.template_id = fields.required_text("templateID").value_or("");
+  request.metadata = fields.string_map("metadata");
+  request.env_vars = fields.string_map("envVars").value_or(StringMap());
+  check_environment(fields, request.env_vars);
+  std::chrono::seconds timeout(fields.integer("timeout").value_or(kDefaultTimeout.count()));
+  request.timeout = cap_timeout(timeout, request.metadata);
+  request.secure = fields.boolean("secure").value_or(true);
+  request.auto_pause = fields.boolean("autoPause").value_or(false);
+  NotBuiltYet not_built_yet = read_not_built(fields);
+  SANDLOT_CHECK(fields.status());
+  report_unknown(fields, kNewSandboxKeys, "create");
+  if (request.template_id.empty()) {
+    return base::fail(Errc::kInvalidArgument,
+                      "Invalid template reference: template ID cannot be empty");
+  }
+  if (not_built_yet.auto_pause_without_memory && !request.auto_pause) {
+    return base::fail(Errc::kInvalidArgument,
+                      "autoPauseMemory=false only applies when autoPause is true.");
+  }
+  SANDLOT_CHECK(validate(not_built_yet.network));
+  SANDLOT_CHECK(not_built_yet.status());
+  request.allow_internet_access = not_built_yet.allow_internet_access;
+  return request;
+}
+
+Result<ConnectBody> parse_connect(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_fields(body));
+  ConnectBody request;
+  request.timeout =
+      std::chrono::seconds(fields.integer("timeout").value_or(kDefaultTimeout.count()));
+  request.secure = fields.boolean("secure");
+  request.auto_pause = fields.boolean("autoPause");
+  bool keep_memory = fields.boolean("memory").value_or(true);
+  auto public_traffic = fields.boolean("allowPublicTraffic");
+  NetworkOptions network = read_network(fields);
+  SANDLOT_CHECK(fields.status());
+  report_unknown(fields, kConnectKeys, "connect");
+  SANDLOT_CHECK(validate(network));
+  if (!keep_memory) return base::Failure(not_built("resuming without memory (memory: false)"));
+  if (public_traffic) return base::Failure(not_built("allowPublicTraffic", kNoPolicyYet));
+  if (network.asks_for_something()) return base::Failure(not_built("network", kNoPolicyYet));
+  return request;
+}
+
+Result<std::chrono::seconds> parse_timeout(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_fields(body));
+  fields.require("timeout");
+  auto timeout = fields.integer("timeout");
+  SANDLOT_CHECK(fields.status());
+  return std::chrono::seconds(timeout.value_or(0));
+}
+
+Result<std::chrono::seconds> parse_refresh(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_optional_fields(body));
+  constexpr std::int64_t kLongestRefresh = 3600;
+  constexpr std::int64_t kShortestRefresh = 15;  // shorter ones are lifted to it, as in the cloud
+  auto duration = fields.integer("duration", kLongestRefresh);
+  SANDLOT_CHECK(fields.status());
+  return std::chrono::seconds(std::max(duration.value_or(kShortestRefresh), kShortestRefresh));
+}
+
+Result<> parse_pause(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_optional_fields(body));
+  bool keep_memory = fields.boolean("memory").value_or(true);
+  fields.boolean("sync");
+  SANDLOT_CHECK(fields.status());
+  if (keep_memory) return {};
+  return base::Failure(
+      not_built("pausing without memory (memory: false)", "a paused sandbox keeps its processes"));
+}
+
+}  // namespace fakeapi::cloud

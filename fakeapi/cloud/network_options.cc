@@ -1,0 +1,110 @@
+#include "fakeapi/cloud/network_options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <boost/asio/ip/address.hpp>
+
+namespace fakeapi::cloud {
+
+namespace {
+
+namespace ip = boost::asio::ip;
+using base::Errc;
+
+constexpr std::string_view kAllTraffic = "0.0.0.0/0";
+constexpr std::size_t kMaxEntries = 4096;
+
+enum class Kind { kDomain, kUnspecified, kAddress };
+
+// What an entry is: an address or CIDR, one whose address is 0.0.0.0 or :: (refused), or something
+// else.
+Kind classify(std::string_view text) {
+  auto slash = text.find('/');
+  boost::system::error_code error;
+  auto address = ip::make_address(std::string(text.substr(0, slash)), error);
+  if (error || text.find('%') != std::string_view::npos) return Kind::kDomain;
+  if (slash != std::string_view::npos) {
+    std::string_view length = text.substr(slash + 1);
+    int bits = 0;
+    auto [end, failed] = std::from_chars(length.data(), length.data() + length.size(), bits);
+    bool whole = failed == std::errc() && end == length.data() + length.size() && !length.empty();
+    if (!whole || length.front() == '-' || (length.size() > 1 && length.front() == '0')) {
+      return Kind::kDomain;
+    }
+    if (bits > (address.is_v4() ? 32 : 128)) return Kind::kDomain;
+  }
+  return address.is_unspecified() ? Kind::kUnspecified : Kind::kAddress;
+}
+
+bool is_accepted(std::string_view text) {
+  return text == kAllTraffic || classify(text) == Kind::kAddress;
+}
+
+bool is_host_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '$' || c == '{' || c == '}';
+}
+
+base::Result<> validate_mask(const std::string& mask) {
+  std::string_view host = std::string_view(mask).substr(0, mask.rfind(':'));
+  bool ascii = std::all_of(host.begin(), host.end(),
+                           [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (!ascii) {
+    return base::fail(Errc::kInvalidArgument,
+                      "mask request host '" + std::string(host) +
+                          "' is not ASCII. Please use ASCII characters only.");
+  }
+  // A label may not begin or end with a hyphen. Everything else that would break a header line is
+  // refused too.
+  bool valid = !host.empty() && std::all_of(host.begin(), host.end(), is_host_character) &&
+               std::all_of(mask.begin(), mask.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  for (std::string_view rest = host; valid && !rest.empty();) {
+    auto dot = rest.find('.');
+    std::string_view label = rest.substr(0, dot);
+    valid = label.empty() || (label.front() != '-' && label.back() != '-');
+    if (dot == std::string_view::npos) break;
+    rest.remove_prefix(dot + 1);
+  }
+  if (valid) return {};
+  return base::fail(Errc::kInvalidArgument, "mask request host is not valid: " + mask);
+}
+
+}  // namespace
+
+bool NetworkOptions::asks_for_something() const {
+  return !allow_out.empty() || !deny_out.empty() || allow_public_traffic || mask_request_host ||
+         has_rules || has_egress_proxy || has_https_ports;
+}
+
+base::Result<> validate(const NetworkOptions& options) {
+  if (options.mask_request_host) SANDLOT_CHECK(validate_mask(*options.mask_request_host));
+  if (options.deny_out.size() + options.allow_out.size() > kMaxEntries) {
+    return base::fail(Errc::kInvalidArgument,
+                      "network lists can have at most " + std::to_string(kMaxEntries) + " entries");
+  }
+  for (const std::string& entry : options.deny_out) {
+    if (!is_accepted(entry)) {
+      return base::fail(Errc::kInvalidArgument, "invalid denied CIDR " + entry);
+    }
+  }
+  bool has_domain = false;
+  for (const std::string& entry : options.allow_out) {
+    if (classify(entry) == Kind::kDomain) {
+      has_domain = true;
+    } else if (!is_accepted(entry)) {
+      return base::fail(Errc::kInvalidArgument, "invalid allowed address " + entry);
+    }
+  }
+  bool blocks_all = std::find(options.deny_out.begin(), options.deny_out.end(), kAllTraffic) !=
+                    options.deny_out.end();
+  if (has_domain && !blocks_all) {
+    return base::fail(
+        Errc::kInvalidArgument,
+        "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' "
+        "in deny out to block all other traffic.");
+  }
+  return {};
+}
+
+}  // namespace fakeapi::cloud

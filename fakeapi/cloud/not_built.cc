@@ -1,0 +1,89 @@
+#include "fakeapi/cloud/not_built.h"
+
+#include <array>
+
+namespace fakeapi::cloud {
+
+namespace {
+
+constexpr std::array kRoutes{
+    // Sandboxes.
+    NotBuiltRoute{"GET", "/sandboxes/metrics", "reading sandbox metrics"},
+    NotBuiltRoute{"GET", "/sandboxes/quota", "reading the quota"},
+    NotBuiltRoute{"GET", "/sandboxes/events", "reading sandbox events"},
+    NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/metrics", "reading sandbox metrics"},
+    NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
+    NotBuiltRoute{"GET", "/v2/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/snapshots", "taking a snapshot"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/clone", "cloning a sandbox"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/fork", "forking a sandbox"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/reset", "resetting a sandbox"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/commit", "committing a sandbox to a template"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/hotplug-memory", "changing a sandbox's memory"},
+    NotBuiltRoute{"PUT", "/sandboxes/{sandboxID}/network", "changing a sandbox's network policy"},
+    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/volume-mounts", "mounting a volume"},
+    NotBuiltRoute{"DELETE", "/sandboxes/{sandboxID}/volume-mounts", "unmounting a volume"},
+    NotBuiltRoute{"GET", "/snapshots", "listing snapshots"},
+    // Templates.
+    NotBuiltRoute{"POST", "/templates", "building a template"},
+    NotBuiltRoute{"POST", "/v2/templates", "building a template"},
+    NotBuiltRoute{"POST", "/v3/templates", "building a template"},
+    NotBuiltRoute{"GET", "/templates/{templateID}", "reading one template"},
+    NotBuiltRoute{"POST", "/templates/{templateID}", "rebuilding a template"},
+    NotBuiltRoute{"PATCH", "/templates/{templateID}", "changing a template"},
+    NotBuiltRoute{"PATCH", "/v2/templates/{templateID}", "changing a template"},
+    NotBuiltRoute{"DELETE", "/templates/{templateID}", "deleting a template or snapshot"},
+    NotBuiltRoute{"GET", "/templates/{templateID}/files/{hash}", "uploading a template's files"},
+    NotBuiltRoute{"POST", "/templates/{templateID}/builds/{buildID}", "building a template"},
+    NotBuiltRoute{"POST", "/v2/templates/{templateID}/builds/{buildID}", "building a template"},
+    NotBuiltRoute{"GET", "/templates/{templateID}/builds/{buildID}/status", "building a template"},
+    NotBuiltRoute{"GET", "/templates/{templateID}/builds/{buildID}/logs", "building a template"},
+    NotBuiltRoute{"POST", "/templates/tags", "tagging a template"},
+    NotBuiltRoute{"DELETE", "/templates/tags", "untagging a template"},
+    NotBuiltRoute{"GET", "/templates/{templateID}/tags", "reading a template's tags"},
+    // Volumes, and E2B's file API of them.
+    NotBuiltRoute{"GET", "/volumes", "listing volumes"},
+    NotBuiltRoute{"POST", "/volumes", "creating a volume"},
+    NotBuiltRoute{"GET", "/volumes/{volumeID}", "reading a volume"},
+    NotBuiltRoute{"PATCH", "/volumes/{volumeID}", "changing a volume's quota"},
+    NotBuiltRoute{"DELETE", "/volumes/{volumeID}", "destroying a volume"},
+    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/dir", "listing a volume's directory"},
+    NotBuiltRoute{"POST", "/volumecontent/{volumeID}/dir", "making a directory in a volume"},
+    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/path", "reading a volume's path"},
+    NotBuiltRoute{"PATCH", "/volumecontent/{volumeID}/path", "changing a volume's path"},
+    NotBuiltRoute{"DELETE", "/volumecontent/{volumeID}/path", "removing a volume's path"},
+    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/file", "reading a volume's file"},
+    NotBuiltRoute{"PUT", "/volumecontent/{volumeID}/file", "writing a volume's file"},
+    // Secrets, in both families' shapes.
+    NotBuiltRoute{"GET", "/secrets", "listing secrets"},
+    NotBuiltRoute{"POST", "/secrets", "creating a secret"},
+    NotBuiltRoute{"GET", "/secrets/{secret}", "reading a secret"},
+    NotBuiltRoute{"POST", "/secrets/{secret}", "updating a secret"},
+    NotBuiltRoute{"PUT", "/secrets/{secret}", "updating a secret"},
+    NotBuiltRoute{"DELETE", "/secrets/{secret}", "deleting a secret"},
+    // Accounts and operations: no SDK call, but command lines and dashboards use them.
+    NotBuiltRoute{"GET", "/teams/{teamID}/metrics", "reading team metrics"},
+    NotBuiltRoute{"GET", "/teams/{teamID}/metrics/max", "reading team metrics"},
+    NotBuiltRoute{"GET", "/api-keys", "managing API keys"},
+    NotBuiltRoute{"POST", "/api-keys", "managing API keys"},
+    NotBuiltRoute{"PATCH", "/api-keys/{apiKeyID}", "managing API keys"},
+    NotBuiltRoute{"DELETE", "/api-keys/{apiKeyID}", "managing API keys"},
+    NotBuiltRoute{"POST", "/access-tokens", "managing access tokens"},
+    NotBuiltRoute{"DELETE", "/access-tokens/{accessTokenID}", "managing access tokens"},
+    NotBuiltRoute{"GET", "/nodes", "reading nodes"},
+    NotBuiltRoute{"GET", "/nodes/{nodeID}", "reading nodes"},
+    NotBuiltRoute{"POST", "/nodes/{nodeID}", "changing nodes"},
+    NotBuiltRoute{"GET", "/admin/sandboxes/running-counts", "administration"},
+    NotBuiltRoute{"POST", "/admin/teams/{teamID}/sandboxes/kill", "administration"},
+    NotBuiltRoute{"POST", "/admin/teams/{teamID}/builds/cancel", "administration"},
+    NotBuiltRoute{"POST", "/admin/teams/{teamID}/api-keys", "administration"},
+    NotBuiltRoute{"DELETE", "/admin/teams/{teamID}/api-keys/{apiKeyID}", "administration"},
+};
+
+}  // namespace
+
+std::span<const NotBuiltRoute> not_built_routes() {
+  return kRoutes;
+}
+
+}  // namespace fakeapi::cloud

@@ -1,0 +1,156 @@
+#include "fakeapi/cloud/sandboxes_handler.h"
+
+#include <algorithm>
+
+#include "fakeapi/cloud/api_error.h"
+#include "fakeapi/cloud/bodies.h"
+#include "fakeapi/cloud/filter.h"
+#include "fakeapi/cloud/limits.h"
+#include "fakeapi/cloud/pagination.h"
+#include "fakeapi/cloud/request.h"
+#include "fakeapi/cloud/responses.h"
+#include "fakeapi/cloud/templates.h"
+
+namespace fakeapi::cloud {
+
+using base::Errc;
+using base::Error;
+using base::Failure;
+using base::Result;
+using Answer = SandboxesHandler::Answer;
+
+Answer SandboxesHandler::create(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(NewSandbox wanted, parse_new_sandbox(body));
+  SANDLOT_CO_TRY(SandboxInfo info, co_await service_.create(std::move(wanted)));
+  co_return sandbox_response(201, info, request.head);
+}
+
+Answer SandboxesHandler::list_running(http::RoutedRequest request) {
+  SandboxFilter filter;
+  filter.paused = false;
+  if (auto metadata = http::query_value(request.head.query(), "metadata")) {
+    SANDLOT_CO_TRY(filter.metadata, parse_metadata_filter(*metadata));
+  }
+  std::vector<SandboxInfo> sandboxes = service_.list();
+  std::erase_if(sandboxes, [&](const SandboxInfo& info) { return !matches(info, filter); });
+  PageRequest everything;
+  everything.limit = sandboxes.size();
+  SandboxPage page = make_page(std::move(sandboxes), everything);
+  co_return json_response(200, sandbox_list_json(page.items));
+}
+
+Answer SandboxesHandler::list(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(ListQuery query, parse_list_query(request.head.query()));
+  std::vector<SandboxInfo> sandboxes = service_.list();
+  if (query.filter.template_name) {
+    // A template nobody has ever heard of has no sandboxes: an empty list, not an error
+    // (contract-envd 8.1).
+    auto known = find_template(service_.templates(), *query.filter.template_name);
+    std::string id = known ? known->template_id : *query.filter.template_name;
+    std::erase_if(sandboxes, [&](const SandboxInfo& info) { return info.template_id != id; });
+  }
+  std::erase_if(sandboxes, [&](const SandboxInfo& info) { return !matches(info, query.filter); });
+  auto running = std::count_if(sandboxes.begin(), sandboxes.end(), [](const SandboxInfo& info) {
+    return info.state == SandboxState::kRunning;
+  });
+  SandboxPage page = make_page(std::move(sandboxes), query.page);
+  http::Response response = json_response(200, sandbox_list_json(page.items));
+  if (query.filter.running) response.headers.add("X-Total-Running", std::to_string(running));
+  if (!page.next_token.empty()) response.headers.add("X-Next-Token", page.next_token);
+  co_return response;
+}
+
+Answer SandboxesHandler::get(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(SandboxInfo info, find(id));
+  co_return json_response(200,
+                          sandbox_detail_json(info, answer_domain(request.head, public_domain_)));
+}
+
+Answer SandboxesHandler::kill(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  auto killed = co_await service_.kill(id);
+  if (!killed) co_return Failure(translate(std::move(killed).error(), id));
+  co_return no_content();
+}
+
+Answer SandboxesHandler::connect(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (wanted.secure && *wanted.secure == before.envd_access_token.empty()) {
+    co_return Failure(not_built("changing `secure` of an existing sandbox"));
+  }
+  auto timeout = cap_timeout(wanted.timeout, before.metadata);
+  auto connected = co_await service_.connect(id, timeout);
+  if (!connected) co_return Failure(translate(std::move(connected).error(), id));
+  co_return sandbox_response(connected->resumed ? 201 : 200, connected->info, request.head);
+}
+
+Answer SandboxesHandler::resume(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (wanted.secure && *wanted.secure == before.envd_access_token.empty()) {
+    co_return Failure(not_built("changing `secure` of an existing sandbox"));
+  }
+  auto timeout = cap_timeout(wanted.timeout, before.metadata);
+  auto info = co_await service_.resume(id, timeout, wanted.auto_pause);
+  if (!info && info.error().code() == Errc::kConflict) co_return Failure(already_running(id));
+  if (!info) co_return Failure(translate(std::move(info).error(), id));
+  co_return sandbox_response(201, *info, request.head);
+}
+
+Answer SandboxesHandler::pause(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_CHECK(parse_pause(body));
+  auto paused = co_await service_.pause(id);
+  if (!paused && paused.error().code() == Errc::kConflict) co_return Failure(already_paused(id));
+  if (!paused) co_return Failure(translate(std::move(paused).error(), id));
+  co_return no_content();
+}
+
+Answer SandboxesHandler::set_timeout(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(std::chrono::seconds timeout, parse_timeout(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  auto changed = service_.set_timeout(id, cap_timeout(timeout, before.metadata));
+  if (!changed) co_return Failure(translate(std::move(changed).error(), id));
+  co_return no_content();
+}
+
+// Keeps a running sandbox alive for at least this long: never shortens.
+Answer SandboxesHandler::refresh(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(std::chrono::seconds duration, parse_refresh(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  if (before.end_at >= clock_.now() + duration) co_return no_content();
+  auto changed = service_.set_timeout(id, duration);
+  if (!changed) co_return Failure(translate(std::move(changed).error(), id));
+  co_return no_content();
+}
+
+Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {
+  auto info = service_.get(id);
+  if (!info) return Failure(translate(std::move(info).error(), id));
+  return info;
+}
+
+Error SandboxesHandler::translate(Error error, const std::string& id) {
+  return error.code() == Errc::kNotFound ? sandbox_not_found(id) : error;
+}
+
+http::Response SandboxesHandler::sandbox_response(int status,
+                                                  const SandboxInfo& info,
+                                                  const http::RequestHead& head) const {
+  return json_response(status, sandbox_json(info, answer_domain(head, public_domain_)));
+}
+
+}  // namespace fakeapi::cloud

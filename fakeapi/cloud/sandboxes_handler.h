@@ -1,0 +1,47 @@
+// The sandbox routes: create, connect, resume, lists, get, kill, timeout, refreshes, pause. Each
+// method takes a routed request and returns the whole response, or an Error that cloud_api turns
+// into one. Stateless; the machine is behind SandboxService. JSON is in bodies and responses.
+#pragma once
+
+#include <string>
+
+#include "emulator/base/clock.h"
+#include "fakeapi/cloud/sandbox_service.h"
+#include "fakeapi/http/router.h"
+
+namespace fakeapi::cloud {
+
+class SandboxesHandler {
+ public:
+  SandboxesHandler(SandboxService& service, base::Clock& clock, std::string public_domain)
+      : service_(service), clock_(clock), public_domain_(std::move(public_domain)) {}
+
+  using Answer = base::Task<http::Response>;
+
+  Answer create(http::RoutedRequest request);
+  // v1: running sandboxes only, one array without pages.
+  Answer list_running(http::RoutedRequest request);
+  Answer list(http::RoutedRequest request);
+  Answer get(http::RoutedRequest request);
+  Answer kill(http::RoutedRequest request);
+  Answer connect(http::RoutedRequest request);
+  Answer resume(http::RoutedRequest request);
+  Answer pause(http::RoutedRequest request);
+  Answer set_timeout(http::RoutedRequest request);
+  Answer refresh(http::RoutedRequest request);
+
+ private:
+  // The sandbox as it is now; kNotFound with the cloud's sentence.
+  base::Result<SandboxInfo> find(const std::string& id) const;
+  // 404 for an unknown sandbox in the cloud's words, everything else as the service said it.
+  static base::Error translate(base::Error error, const std::string& id);
+  http::Response sandbox_response(int status,
+                                  const SandboxInfo& info,
+                                  const http::RequestHead& head) const;
+
+  SandboxService& service_;
+  base::Clock& clock_;
+  std::string public_domain_;
+};
+
+}  // namespace fakeapi::cloud

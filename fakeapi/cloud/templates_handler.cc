@@ -1,0 +1,115 @@
+#include "fakeapi/cloud/templates_handler.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
+#include "fakeapi/cloud/api_error.h"
+#include "fakeapi/cloud/auth.h"
+#include "fakeapi/cloud/pagination.h"
+#include "fakeapi/cloud/responses.h"
+#include "fakeapi/cloud/templates.h"
+
+namespace fakeapi::cloud {
+
+using base::Errc;
+using base::Result;
+using Answer = TemplatesHandler::Answer;
+
+namespace {
+
+// What the SDKs of E2B up to 2.45 accept as a key: "e2b_" and hex digits (contract-novita 7.1).
+constexpr std::string_view kAnyKey = "e2b_0000000000000000000000000000000000000000";
+
+constexpr std::size_t kNovitaPageSize = 20;
+
+// A query number of 1 or more, or `fallback` when absent.
+Result<std::size_t> positive(std::string_view query, std::string_view name, std::size_t fallback) {
+  auto text = http::query_value(query, name);
+  if (!text || text->empty()) return fallback;
+  std::size_t value = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size() || value < 1) {
+    return base::fail(Errc::kInvalidArgument, "validation error: parameter \"" + std::string(name) +
+                                                  "\" in query has an error: number must be at "
+                                                  "least 1");
+  }
+  return value;
+}
+
+Result<http::Response> novita_page(std::vector<TemplateSummary> templates, std::string_view query) {
+  // Snapshots are a kind of template that does not exist here yet.
+  if (http::query_value(query, "template_type").value_or("") == "snapshot_template") {
+    templates.clear();
+  }
+  TemplatePage page;
+  page.total = templates.size();
+  SANDLOT_TRY(page.page, positive(query, "page", 1));
+  SANDLOT_TRY(page.limit, positive(query, "limit", kNovitaPageSize));
+  page.limit = std::min(page.limit, kMaxPage);
+  std::span<const TemplateSummary> shown(templates);
+  std::size_t skipped =
+      page.page - 1 > templates.size() ? templates.size() : (page.page - 1) * page.limit;
+  shown = shown.subspan(std::min(skipped, shown.size()));
+  shown = shown.first(std::min(page.limit, shown.size()));
+  return json_response(200, template_page_json(shown, page));
+}
+
+Result<http::Response> e2b_page(const std::vector<TemplateSummary>& templates,
+                                std::string_view query) {
+  SANDLOT_TRY(std::size_t limit, positive(query, "limit", kMaxPage));
+  limit = std::min(limit, kMaxPage);
+  std::span<const TemplateSummary> shown(templates);
+  std::string token = http::query_value(query, "nextToken").value_or("");
+  if (!token.empty()) {
+    SANDLOT_TRY(Cursor after, parse_token(token, Order::kNewestFirst));
+    auto next = std::find_if(shown.begin(), shown.end(), [&](const TemplateSummary& item) {
+      return item.created_at == after.time ? item.template_id > after.id
+                                           : item.created_at < after.time;
+    });
+    shown = shown.subspan(static_cast<std::size_t>(std::distance(shown.begin(), next)));
+  }
+  bool more = shown.size() > limit;
+  shown = shown.first(std::min(limit, shown.size()));
+  http::Response response = json_response(200, template_list_json(shown));
+  if (more) {
+    const TemplateSummary& last = shown.back();
+    response.headers.add("X-Next-Token",
+                         make_token({last.created_at, last.template_id}, Order::kNewestFirst));
+  }
+  return response;
+}
+
+}  // namespace
+
+Answer TemplatesHandler::list(http::RoutedRequest) {
+  co_return json_response(200, template_list_json(sorted()));
+}
+
+Answer TemplatesHandler::list_pages(http::RoutedRequest request) {
+  std::string_view query = request.head.query();
+  if (is_novita_client(request.head.headers)) co_return novita_page(sorted(), query);
+  co_return e2b_page(sorted(), query);
+}
+
+Answer TemplatesHandler::get_alias(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(TemplateSummary found, find_template(sorted(), request.path["alias"]));
+  co_return json_response(200, template_alias_json(found));
+}
+
+Answer TemplatesHandler::teams(http::RoutedRequest request) {
+  std::string_view key = presented_key(request.head.headers);
+  co_return json_response(200, team_list_json(key.empty() ? kAnyKey : key));
+}
+
+std::vector<TemplateSummary> TemplatesHandler::sorted() const {
+  std::vector<TemplateSummary> templates = service_.templates();
+  std::sort(templates.begin(), templates.end(),
+            [](const TemplateSummary& a, const TemplateSummary& b) {
+              if (a.created_at == b.created_at) return a.template_id < b.template_id;
+              return a.created_at > b.created_at;
+            });
+  return templates;
+}
+
+}  // namespace fakeapi::cloud

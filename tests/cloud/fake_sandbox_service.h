@@ -1,0 +1,165 @@
+// A SandboxService in memory with a clock that the test moves: states, times and errors as the port
+// promises, no machine behind it. `fail_next` makes the next call that may fail do so.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emulator/base/clock.h"
+#include "fakeapi/cloud/sandbox_service.h"
+
+namespace tests {
+
+namespace cloud = fakeapi::cloud;
+
+class ManualClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return now_; }
+  boost::asio::awaitable<void> sleep_until(base::TimePoint) override { co_return; }
+  void advance(std::chrono::milliseconds by) { now_ += by; }
+
+ private:
+  // 2026-09-21T10:00:00.123Z
+  base::TimePoint now_ = base::TimePoint(std::chrono::milliseconds(1789984800123));
+};
+
+class FakeSandboxService final : public cloud::SandboxService {
+ public:
+  explicit FakeSandboxService(ManualClock& clock) : clock_(clock) {
+    add_template("base", "base");
+    add_template("tpl7interpreter0000x", "code-interpreter-v1");
+  }
+
+  base::Task<cloud::SandboxInfo> create(cloud::NewSandbox request) override {
+    last_request = request;
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    auto known = std::find_if(templates_.begin(), templates_.end(), [&](const auto& item) {
+      return item.template_id == request.template_id || item.names[0] == request.template_id;
+    });
+    if (known == templates_.end()) {
+      co_return base::fail(base::Errc::kNotFound,
+                           "template '" + request.template_id + "' not found");
+    }
+    cloud::SandboxInfo info;
+    info.sandbox_id = "isbx" + std::to_string(++count_);
+    info.template_id = known->template_id;
+    info.alias = known->names[0];
+    info.metadata = request.metadata;
+    info.started_at = clock_.now();
+    info.end_at = clock_.now() + request.timeout;
+    info.cpu_count = 2;
+    info.memory_mb = 512;
+    info.disk_size_mb = 10240;
+    info.envd_version = "0.6.13";
+    if (request.secure) info.envd_access_token = "token-of-" + info.sandbox_id;
+    info.allow_internet_access = request.allow_internet_access;
+    info.auto_pause = request.auto_pause;
+    sandboxes_[info.sandbox_id] = info;
+    co_return info;
+  }
+
+  std::vector<cloud::SandboxInfo> list() const override {
+    std::vector<cloud::SandboxInfo> all;
+    for (const auto& [id, info] : sandboxes_) all.push_back(info);
+    return all;
+  }
+
+  base::Result<cloud::SandboxInfo> get(std::string_view id) const override {
+    auto found = sandboxes_.find(std::string(id));
+    if (found == sandboxes_.end()) return base::fail(base::Errc::kNotFound, "nobody by that name");
+    return found->second;
+  }
+
+  base::Task<> kill(std::string id) override {
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    if (sandboxes_.erase(id) == 0) co_return base::fail(base::Errc::kNotFound, "gone");
+    co_return base::Result<>();
+  }
+
+  base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override {
+    sandboxes_.at(std::string(id)).end_at = clock_.now() + timeout;
+    return {};
+  }
+
+  base::Task<cloud::Connected> connect(std::string id, std::chrono::seconds timeout) override {
+    cloud::SandboxInfo& info = sandboxes_.at(id);
+    cloud::Connected connected;
+    connected.resumed = info.state == cloud::SandboxState::kPaused;
+    auto end = clock_.now() + timeout;
+    if (connected.resumed || end > info.end_at) info.end_at = end;
+    info.state = cloud::SandboxState::kRunning;
+    connected.info = info;
+    co_return connected;
+  }
+
+  base::Task<cloud::SandboxInfo> resume(std::string id,
+                                        std::chrono::seconds timeout,
+                                        std::optional<bool> auto_pause) override {
+    cloud::SandboxInfo& info = sandboxes_.at(id);
+    if (info.state == cloud::SandboxState::kRunning) {
+      co_return base::fail(base::Errc::kConflict, "it runs");
+    }
+    info.state = cloud::SandboxState::kRunning;
+    info.end_at = clock_.now() + timeout;
+    info.auto_pause = auto_pause.value_or(info.auto_pause);
+    co_return info;
+  }
+
+  base::Task<> pause(std::string id) override {
+    auto found = sandboxes_.find(id);
+    if (found == sandboxes_.end()) co_return base::fail(base::Errc::kNotFound, "gone");
+    if (found->second.state == cloud::SandboxState::kPaused) {
+      co_return base::fail(base::Errc::kConflict, "it sleeps");
+    }
+    found->second.state = cloud::SandboxState::kPaused;
+    co_return base::Result<>();
+  }
+
+  std::vector<cloud::TemplateSummary> templates() const override { return templates_; }
+
+  // Makes a sandbox directly, a second after the one before.
+  std::string add(cloud::StringMap metadata = {},
+                  cloud::SandboxState state = cloud::SandboxState::kRunning,
+                  std::string template_id = "base") {
+    clock_.advance(std::chrono::seconds(1));
+    cloud::SandboxInfo info;
+    info.sandbox_id = "iadd" + std::to_string(++count_);
+    info.template_id = std::move(template_id);
+    if (!metadata.empty()) info.metadata = std::move(metadata);
+    info.state = state;
+    info.started_at = clock_.now();
+    info.end_at = clock_.now() + std::chrono::minutes(5);
+    info.envd_version = "0.6.13";
+    sandboxes_[info.sandbox_id] = info;
+    return info.sandbox_id;
+  }
+  void remove(const std::string& id) { sandboxes_.erase(id); }
+  cloud::SandboxInfo& at(const std::string& id) { return sandboxes_.at(id); }
+  void add_template(std::string id, std::string name) {
+    cloud::TemplateSummary summary;
+    summary.template_id = std::move(id);
+    summary.build_id = "11111111-2222-4333-8444-555555555555";
+    summary.names.push_back(std::move(name));
+    summary.cpu_count = 2;
+    summary.memory_mb = 512;
+    summary.disk_size_mb = 10240;
+    summary.created_at = clock_.now();
+    templates_.push_back(summary);
+  }
+
+  std::optional<base::Error> fail_next;
+  std::optional<cloud::NewSandbox> last_request;
+
+ private:
+  std::optional<base::Error> take_failure() { return std::exchange(fail_next, std::nullopt); }
+
+  ManualClock& clock_;
+  std::map<std::string, cloud::SandboxInfo> sandboxes_;
+  std::vector<cloud::TemplateSummary> templates_;
+  int count_ = 0;
+};
+
+}  // namespace tests
