@@ -25,6 +25,7 @@ void SlotLease::give_back() {
   if (!netns_) return;
   netns_.reset();
   if (auto owner = owner_.lock()) {
+    --owner->on_loan_;
     owner->resting_.push_back({slot_.index, std::chrono::steady_clock::now() + SlotPool::kRest});
   }
 }
@@ -59,9 +60,11 @@ base::Task<SlotLease> SlotPool::take() {
   if (!ready_.empty()) {
     netfilter::Slot slot = std::move(ready_.front());
     ready_.pop_front();
+    ++on_loan_;
     co_return SlotLease(std::move(slot), weak_from_this());
   }
   SANDLOT_CO_TRY(netfilter::Slot slot, co_await make());
+  ++on_loan_;
   co_return SlotLease(std::move(slot), weak_from_this());
 }
 

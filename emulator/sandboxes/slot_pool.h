@@ -49,7 +49,8 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   base::Task<bool> refill_one();
   // Drops the ready slots; called at exit.
   void clear() { ready_.clear(); }
-  std::size_t ready() const { return ready_.size(); }
+  // Namespaces that exist: ready ones and those on loan.
+  std::size_t alive() const { return ready_.size() + on_loan_; }
 
  private:
   friend class SlotLease;
@@ -68,6 +69,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   std::size_t wanted_;
   std::deque<netfilter::Slot> ready_;
   std::deque<Resting> resting_;
+  std::size_t on_loan_ = 0;
   int next_index_ = 1;
   std::uint32_t next_serial_ = 1;
 };

@@ -47,7 +47,7 @@ TEST(Leaks, KillingTheEmulatorWithFiftySandboxesLeavesNothingAfterARestart) {
     EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     Json state = emulator.state();
-    for (const char* kind : {"sandboxes", "netns", "links", "mounts", "cgroups", "chains", "directories"}) {
+    for (const char* kind : {"sandboxes", "netns", "links", "mounts", "cgroups", "rules", "directories"}) {
       EXPECT_EQ(count_of(state, kind), count_of(fresh, kind)) << kind;
     }
     EXPECT_EQ(emulator.stop(), 0);

@@ -1,0 +1,431 @@
+#include "emulator/application.h"
+
+#include <signal.h>
+
+#include <fstream>
+#include <memory>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "emulator/base/deadline.h"
+#include "emulator/base/ids.h"
+#include "emulator/base/log.h"
+#include "emulator/base/posix.h"
+#include "emulator/base/scope_exit.h"
+#include "emulator/cli/endpoint.h"
+#include "emulator/cli/exec_child.h"
+#include "emulator/config/command_line.h"
+#include "emulator/control/control_api.h"
+#include "emulator/dns/forwarder.h"
+#include "emulator/dns/server.h"
+#include "emulator/proxy/certificate_authority.h"
+#include "emulator/proxy/front_door.h"
+#include "emulator/proxy/listener.h"
+#include "emulator/proxy/tls.h"
+#include "emulator/sandboxes/base_template.h"
+#include "emulator/sandboxes/local_sandbox_service.h"
+#include "fakeapi/cloud/cloud_api.h"
+#include "namespaces/gc.h"
+#include "namespaces/instance.h"
+#include "netfilter/egress/egress_proxy.h"
+
+namespace emulator {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using base::Errc;
+using base::Result;
+using base::Task;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A step that failed, with the exit code it means.
+struct StartFailure {
+  int exit_code;
+  base::Error error;
+};
+
+// Makes the step named by SANDLOT_TEST_FAIL_STEP fail in every create: for the test that a failing create leaves no
+// trace (CONTRIBUTING, "Making a create fail").
+sandboxes::FailStep fail_step_from_environment() {
+  const char* step = std::getenv("SANDLOT_TEST_FAIL_STEP");
+  std::string wanted = step == nullptr ? "" : step;
+  return [wanted](std::string_view now) -> Result<> {
+    if (wanted.empty() || now != wanted) return {};
+    return base::fail(Errc::kInternal, "the step '" + wanted + "' was told to fail");
+  };
+}
+
+// Lines of our mount table below a directory.
+std::size_t count_mounts(const fs::path& below) {
+  std::ifstream table("/proc/self/mountinfo");
+  std::size_t count = 0;
+  for (std::string line; std::getline(table, line);) {
+    if (line.find(" " + below.string() + "/") != std::string::npos) ++count;
+  }
+  return count;
+}
+
+class Application final : public control::ControlPort {
+ public:
+  Application(const config::Options& options, std::optional<cli::ExecRequest> exec)
+      : options_(options), exec_(std::move(exec)) {}
+
+  int run();
+
+  bool ready() const override { return ready_; }
+  Task<std::vector<std::pair<std::string, std::size_t>>> reset() override;
+  Task<control::StateReport> state() override;
+
+ private:
+  using Step = tl::expected<void, StartFailure>;
+
+  Step prepare_directories();
+  Step start_runtime();
+  Step make_templates();
+  Step start_network();
+  Step start_service();
+  Step start_listening();
+  Step open_front_door();
+  Step listen_on(std::uint16_t wanted, bool tls_only, std::uint16_t& bound);
+  Step start_dns();
+  asio::awaitable<void> serve();
+  asio::awaitable<void> wait_for_signal();
+  asio::awaitable<void> shut_down();
+  void collect_garbage();
+  cli::Endpoint endpoint() const;
+  control::StateReport count(const netfilter::NetworkCounts& network) const;
+
+  config::Options options_;
+  std::optional<cli::ExecRequest> exec_;
+  std::string instance_ = base::random_id(6);
+  fs::path instance_dir_;
+  int exit_code_ = 0;
+  bool ready_ = false;
+
+  // Destroyed from the bottom up: what uses comes after what is used.
+  asio::io_context context_{1};
+  base::SystemClock clock_;
+  sandboxes::TemplateStore templates_;
+  std::unique_ptr<namespaces::ContainerRuntime> runtime_;
+  std::unique_ptr<base::BlockingPool> blocking_;
+  std::unique_ptr<netfilter::SwitchNamespace> network_;
+  dns::HostResolvers resolvers_;
+  std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<dns::Server> dns_server_;
+  std::unique_ptr<netfilter::egress::EgressProxy> egress_;
+  std::shared_ptr<sandboxes::SlotPool> slots_;
+  std::unique_ptr<sandboxes::BlankPool> blanks_;
+  std::unique_ptr<sandboxes::LocalSandboxService> service_;
+  std::unique_ptr<proxy::CertificateAuthority> authority_;
+  std::unique_ptr<fakeapi::cloud::CloudApi> cloud_;
+  std::unique_ptr<control::ControlApi> control_;
+  std::unique_ptr<proxy::TlsContext> tls_;
+  std::unique_ptr<proxy::FrontDoor> front_door_;
+  std::vector<std::unique_ptr<proxy::Listener>> listeners_;
+  std::uint16_t port_ = 0;
+  std::optional<std::uint16_t> https_port_;
+  std::optional<std::uint16_t> dns_port_;
+};
+
+tl::unexpected<StartFailure> failed(int exit_code, base::Error error, std::string_view step) {
+  return tl::unexpected(StartFailure{exit_code, std::move(error).context(step)});
+}
+
+// Privileges and kernel features are one exit code, everything else another.
+int code_of(const base::Error& error) {
+  bool privilege = error.code() == Errc::kPermissionDenied || error.code() == Errc::kUnimplemented;
+  return privilege ? config::kPrivilege : config::kFailure;
+}
+
+void Application::collect_garbage() {
+  auto report = namespaces::collect(options_.run_dir, options_.data_dir, false);
+  if (!report) {
+    base::log::warn("gc.failed", {{"error", report.error().message()}});
+    return;
+  }
+  for (const std::string& line : report->failed) base::log::warn("gc.failed", {{"what", line}});
+  if (!report->dead.empty()) {
+    base::log::info("gc.removed", {{"instances", std::to_string(report->dead.size())},
+                                   {"objects", std::to_string(report->removed.size())}});
+  }
+}
+
+Application::Step Application::prepare_directories() {
+  if (::geteuid() != 0) {
+    return failed(config::kPrivilege, base::Error(Errc::kPermissionDenied, "sandlot serve needs root"), "start");
+  }
+  if (auto made = base::make_directories(options_.data_dir, 0700); !made) {
+    return failed(config::kFailure, made.error(), "data directory");
+  }
+  if (auto made = base::make_directories(options_.run_dir); !made) {
+    return failed(config::kFailure, made.error(), "run directory");
+  }
+  collect_garbage();
+  instance_dir_ = options_.run_dir / instance_;
+  if (auto claimed = namespaces::claim_instance(options_.run_dir, instance_); !claimed) {
+    return failed(config::kFailure, claimed.error(), "run directory");
+  }
+  return {};
+}
+
+Application::Step Application::start_runtime() {
+  namespaces::RuntimeOptions runtime;
+  runtime.instance = instance_;
+  runtime.run_dir = instance_dir_;
+  runtime.data_dir = options_.data_dir;
+  auto started = namespaces::start_linux_runtime(context_.get_executor(), runtime);
+  if (!started) return failed(code_of(started.error()), started.error(), "container runtime");
+  runtime_ = std::move(*started);
+  blocking_ = std::make_unique<base::BlockingPool>(2);   // the first threads, after the spawner
+  return {};
+}
+
+Application::Step Application::make_templates() {
+  auto derived = sandboxes::derive_base_template(options_.data_dir / "templates" / "base");
+  if (!derived) return failed(code_of(derived.error()), derived.error(), "base template");
+  sandboxes::add_built_in_templates(templates_, derived->rootfs, derived->usr, clock_.now());
+  return {};
+}
+
+Application::Step Application::start_network() {
+  auto network = netfilter::SwitchNamespace::create(instance_dir_, netfilter::SwitchPorts());
+  if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
+  network_ = std::move(*network);
+  bool internet = options_.internet == config::Internet::kHost;
+  dns::Forwarder::Options forwarding;
+  forwarding.internet = internet;
+  auto servers = [this] { return resolvers_.servers(); };
+  forwarder_ = std::make_unique<dns::Forwarder>(context_.get_executor(), servers, forwarding);
+  if (auto started = forwarder_->start(*network_); !started) {
+    return failed(config::kFailure, started.error(), "DNS forwarder");
+  }
+  netfilter::egress::EgressProxy::Options egress;
+  egress.uplink = internet ? netfilter::egress::Uplink::kHost : netfilter::egress::Uplink::kNone;
+  netfilter::egress::EgressProxy::Hooks hooks;
+  hooks.sandbox_of = [this](const std::string& address) -> std::optional<netfilter::egress::SandboxRef> {
+    auto id = service_ ? service_->id_by_address(address) : std::nullopt;
+    if (!id) return std::nullopt;
+    return netfilter::egress::SandboxRef{*id};
+  };
+  hooks.serve_dns = [this](asio::ip::tcp::socket& client) { return forwarder_->serve_stream(client); };
+  egress_ = std::make_unique<netfilter::egress::EgressProxy>(context_.get_executor(), egress, std::move(hooks));
+  if (auto started = egress_->start(*network_); !started) {
+    return failed(config::kFailure, started.error(), "egress proxy");
+  }
+  return {};
+}
+
+Application::Step Application::start_service() {
+  sandboxes::FailStep fail_step = fail_step_from_environment();
+  auto make_slot = [this](int index, std::uint32_t serial) {
+    return netfilter::make_slot(*network_, index, serial);
+  };
+  slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot, options_.pool);
+  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_, options_.pool,
+                                                   fail_step);
+  sandboxes::LocalSandboxService::Hooks hooks;
+  hooks.fail_step = fail_step;
+  hooks.cut_egress = [this](const std::string& id) { egress_->cut_all(id); };
+  service_ = std::make_unique<sandboxes::LocalSandboxService>(context_.get_executor(), clock_, templates_, *blanks_,
+                                                              std::move(hooks));
+  blanks_->keep_ready(*templates_.find("base"));
+  return {};
+}
+
+void log_request(const proxy::RequestRecord& record) {
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(record.duration).count();
+  base::log::info("request", {{"method", record.method},
+                              {"path", record.path},
+                              {"status", std::to_string(record.status)},
+                              {"ms", std::to_string(ms)}});
+}
+
+Application::Step Application::open_front_door() {
+  proxy::HostNames names;
+  names.domain = options_.domain;
+  names.extra = options_.hosts;
+  auto authority = proxy::CertificateAuthority::open(options_.data_dir / "ca", names);
+  if (!authority) return failed(config::kFailure, authority.error(), "certificate authority");
+  authority_ = std::move(*authority);
+  auto tls = proxy::TlsContext::create(*authority_);
+  if (!tls) return failed(config::kFailure, tls.error(), "TLS");
+  tls_ = std::move(*tls);
+
+  std::vector<std::string> hosts = {options_.domain, "api." + options_.domain, "localhost",
+                                    "api.localhost", "127.0.0.1", "[::1]"};
+  hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
+  control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
+  proxy::FrontDoorParts parts{
+      .directory = *service_,
+      .open_socket = [](int netns, int family) { return netfilter::open_socket_in(netns, family, SOCK_STREAM); },
+      .cloud = [this](const auto& head, auto& connection) { return cloud_->handle(head, connection); },
+      .control = [this](const auto& head, auto& connection) { return control_->handle(head, connection); },
+      .tls = tls_.get(),
+      .on_request = log_request,
+      .on_relayed = nullptr};
+  proxy::FrontDoorOptions door;
+  door.names = names;
+  front_door_ = std::make_unique<proxy::FrontDoor>(context_.get_executor(), door, std::move(parts));
+  return {};
+}
+
+Application::Step Application::listen_on(std::uint16_t wanted, bool tls_only, std::uint16_t& bound) {
+  // Loopback is one listener for both families; other addresses are one each, on the same port.
+  std::vector<std::string> addresses = options_.hosts;
+  if (addresses == config::Options().hosts) addresses = {""};
+  bound = wanted;
+  for (const std::string& address : addresses) {
+    proxy::ListenOptions options{.address = address, .port = bound, .tls_only = tls_only};
+    auto listener = proxy::Listener::open(context_.get_executor(), *front_door_, options);
+    if (!listener) {
+      bool busy = listener.error().code() == Errc::kAlreadyExists;
+      return failed(busy ? config::kPortBusy : config::kFailure, listener.error(), "listen");
+    }
+    bound = (*listener)->port();
+    listeners_.push_back(std::move(*listener));
+  }
+  return {};
+}
+
+Application::Step Application::start_listening() {
+  if (auto opened = open_front_door(); !opened) return opened;
+  if (auto bound = listen_on(options_.port, false, port_); !bound) return bound;
+  if (options_.https_port) {
+    std::uint16_t port = 0;
+    if (auto bound = listen_on(*options_.https_port, true, port); !bound) return bound;
+    https_port_ = port;
+  }
+  fakeapi::cloud::CloudOptions cloud;
+  if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
+  cloud.public_domain = options_.domain + ":" + std::to_string(port_);
+  cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
+  return start_dns();
+}
+
+Application::Step Application::start_dns() {
+  if (!options_.dns_port) return {};
+  auto servers = [this] { return resolvers_.servers(); };
+  dns_server_ = std::make_unique<dns::Server>(context_.get_executor(), std::vector<std::string>{options_.domain},
+                                              servers);
+  auto port = dns_server_->start(options_.dns_host, *options_.dns_port);
+  if (!port) return failed(config::kPortBusy, port.error(), "DNS server");
+  dns_port_ = *port;
+  return {};
+}
+
+cli::Endpoint Application::endpoint() const {
+  cli::Endpoint endpoint = cli::make_endpoint(options_, instance_);
+  endpoint.port = port_;
+  endpoint.https_port = https_port_;
+  endpoint.ca_file = authority_->certificate_file();
+  endpoint.bundle_file = authority_->bundle_file();
+  endpoint.dns_port = dns_port_;
+  return endpoint;
+}
+
+asio::awaitable<void> Application::wait_for_signal() {
+  asio::signal_set signals(context_, SIGINT, SIGTERM);
+  auto [error, number] = co_await signals.async_wait(base::kUse);
+  if (!error) base::log::info("serve.stopping", {{"signal", std::to_string(number)}});
+}
+
+asio::awaitable<void> Application::serve() {
+  // Blank sandboxes first: "ready" means that the first create is a fast one.
+  co_await blanks_->filled();
+  for (auto& listener : listeners_) listener->start();
+  ready_ = true;
+  cli::Endpoint where = endpoint();
+  if (auto written = cli::write_endpoint(instance_dir_, where); !written) {
+    base::log::warn("endpoint.failed", {{"error", written.error().message()}});
+  }
+  if (exec_) {
+    exit_code_ = co_await cli::run_exec_child(*exec_, where, instance_dir_);
+  } else {
+    cli::announce_ready(where);
+    co_await wait_for_signal();
+  }
+  co_await shut_down();
+  context_.stop();
+}
+
+asio::awaitable<void> Application::shut_down() {
+  ready_ = false;
+  for (auto& listener : listeners_) co_await listener->stop();
+  co_await front_door_->stop();
+  co_await service_->stop();
+  co_await blanks_->stop();
+  co_await egress_->stop();
+  co_await forwarder_->stop();
+  if (dns_server_) co_await dns_server_->stop();
+  co_await runtime_->drain();
+}
+
+int Application::run() {
+  ::signal(SIGPIPE, SIG_IGN);
+  base::ScopeExit remove_instance([this] {
+    std::error_code ignored;
+    if (!instance_dir_.empty()) fs::remove_all(instance_dir_, ignored);
+  });
+  auto started = prepare_directories()
+                     .and_then([this] { return start_runtime(); })
+                     .and_then([this] { return make_templates(); })
+                     .and_then([this] { return start_network(); })
+                     .and_then([this] { return start_service(); })
+                     .and_then([this] { return start_listening(); });
+  if (!started) {
+    base::log::error("serve.failed", {{"error", started.error().error.message()}});
+    return started.error().exit_code;
+  }
+  auto crashed = [](const std::exception_ptr& thrown) {
+    if (thrown) std::rethrow_exception(thrown);
+  };
+  asio::co_spawn(context_, serve(), crashed);
+  context_.run();
+  return exit_code_;
+}
+
+Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
+  std::vector<std::pair<std::string, std::size_t>> removed;
+  removed.emplace_back("sandboxes", co_await service_->kill_all());
+  co_return removed;
+}
+
+control::StateReport Application::count(const netfilter::NetworkCounts& network) const {
+  control::StateReport report;
+  for (const auto& info : service_->list()) {
+    bool paused = info.state == fakeapi::cloud::SandboxState::kPaused;
+    report.sandboxes.emplace_back(info.sandbox_id, paused ? "paused" : "running");
+  }
+  auto objects = namespaces::count_objects(options_.data_dir, instance_);
+  report.counts.emplace_back("sandboxes", service_->size());
+  report.counts.emplace_back("blanks", blanks_->ready());
+  report.counts.emplace_back("netns", slots_->alive());
+  report.counts.emplace_back("links", network.links);
+  report.counts.emplace_back("rules", network.rules);
+  report.counts.emplace_back("mounts", count_mounts(options_.data_dir) + count_mounts(instance_dir_));
+  if (objects) {
+    report.counts.emplace_back("cgroups", objects->cgroups);
+    report.counts.emplace_back("directories", objects->directories + objects->trash);
+  }
+  report.counts.emplace_back("egressConnections", egress_->connections());
+  return report;
+}
+
+Task<control::StateReport> Application::state() {
+  auto work = [this] { return netfilter::count_network(*network_); };
+  SANDLOT_CO_TRY(netfilter::NetworkCounts network, co_await base::offload(*blocking_, std::move(work)));
+  co_return count(network);
+}
+
+}  // namespace
+
+int serve(const config::Options& options, std::optional<cli::ExecRequest> exec) {
+  Application application(options, std::move(exec));
+  return application.run();
+}
+
+}  // namespace emulator

@@ -1,0 +1,247 @@
+#include "emulator/sandboxes/local_sandbox_service.h"
+
+#include <thread>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include "tests/emulator/sandboxes/fake_runtime.h"
+
+namespace emulator::sandboxes {
+namespace {
+
+namespace asio = boost::asio;
+namespace cloud = fakeapi::cloud;
+using base::Errc;
+using namespace std::chrono_literals;
+
+// Time that stands still until it is moved.
+class FakeClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return now_; }
+  asio::awaitable<void> sleep_until(base::TimePoint when) override {
+    while (now_ < when) co_await base::sleep_for(1ms);
+  }
+  void advance(std::chrono::seconds by) { now_ += by; }
+
+ private:
+  base::TimePoint now_{std::chrono::hours(24 * 365 * 50)};
+};
+
+class LocalSandboxServiceTest : public testing::Test {
+ protected:
+  LocalSandboxServiceTest() {
+    Template base_template;
+    base_template.id = "templateid0000000000";
+    base_template.names = {"base"};
+    base_template.rootfs.root_layers = {"/"};
+    templates.add(base_template);
+    LocalSandboxService::Hooks hooks;
+    hooks.fail_step = fail_step();
+    hooks.cut_egress = [this](const std::string& id) { cut.push_back(id); };
+    service = std::make_unique<LocalSandboxService>(context.get_executor(), clock, templates,
+                                                    blanks, hooks);
+  }
+  ~LocalSandboxServiceTest() override {
+    run(service->stop());
+    run(blanks.stop());
+  }
+
+  FailStep fail_step() {
+    return [this](std::string_view step) -> base::Result<> {
+      if (step == failing)
+        return base::fail(Errc::kInternal, "step " + std::string(step) + " failed");
+      return {};
+    };
+  }
+
+  template <class T>
+  T run(asio::awaitable<T> task) {
+    if constexpr (std::is_void_v<T>) {
+      bool done = false;
+      asio::co_spawn(context, std::move(task), [&](const std::exception_ptr&) { done = true; });
+      context.restart();
+      while (!done) context.run_one_for(5s);
+    } else {
+      std::optional<T> result;
+      asio::co_spawn(context, std::move(task),
+                     [&](const std::exception_ptr&, T value) { result.emplace(std::move(value)); });
+      context.restart();
+      while (!result) context.run_one_for(5s);
+      return std::move(*result);
+    }
+  }
+
+  void spin(std::chrono::milliseconds time) {
+    context.restart();
+    context.run_for(time);
+  }
+
+  std::string make(std::chrono::seconds timeout = 300s, bool auto_pause = false) {
+    cloud::NewSandbox request;
+    request.template_id = "base";
+    request.timeout = timeout;
+    request.auto_pause = auto_pause;
+    auto made = run(service->create(request));
+    EXPECT_TRUE(made) << made.error().message();
+    return made ? made->sandbox_id : "";
+  }
+
+  asio::io_context context;
+  base::BlockingPool blocking{1};
+  FakeClock clock;
+  tests::FakeWorld world;
+  std::string failing;
+  std::vector<std::string> cut;
+  std::vector<int> slots_made;
+  TemplateStore templates;
+  tests::FakeRuntime runtime{context.get_executor(), world};
+  std::shared_ptr<SlotPool> slots = std::make_shared<SlotPool>(
+      blocking,
+      [this](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+        netfilter::Slot slot;
+        slot.index = index;
+        slot.address = "10.71.0." + std::to_string(index);
+        slots_made.push_back(index);
+        return slot;
+      },
+      0);
+  BlankPool blanks{context.get_executor(), runtime, slots, 0, fail_step()};
+  std::unique_ptr<LocalSandboxService> service;
+};
+
+TEST_F(LocalSandboxServiceTest, ACreatedSandboxCanBeFoundByIdAndByAddress) {
+  std::string id = make();
+  EXPECT_EQ(service->get(id)->sandbox_id, id);
+  EXPECT_EQ(service->id_by_address("10.71.0.1"), id);
+  auto route = service->route(id);
+  ASSERT_TRUE(route);
+  EXPECT_FALSE(route->paused);
+  EXPECT_EQ(service->list().size(), 1U);
+}
+
+TEST_F(LocalSandboxServiceTest, AnUnknownTemplateMakesNothing) {
+  cloud::NewSandbox request;
+  request.template_id = "nope";
+  auto made = run(service->create(request));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), Errc::kNotFound);
+  EXPECT_EQ(world.created, 0);
+}
+
+TEST_F(LocalSandboxServiceTest, AFailureAtAnyStepUndoesTheStepsBefore) {
+  for (const char* step : {"slot", "container", "configure", "register"}) {
+    failing = step;
+    cloud::NewSandbox request;
+    request.template_id = "base";
+    EXPECT_FALSE(run(service->create(request))) << step;
+    EXPECT_EQ(world.alive, 0) << step;
+    EXPECT_EQ(service->size(), 0U) << step;
+  }
+}
+
+TEST_F(LocalSandboxServiceTest, AnAgentThatRefusesFailsTheCreateWithItsWords) {
+  world.answer = "error: no";
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  auto made = run(service->create(request));
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message().find("error: no"), std::string::npos);
+  EXPECT_EQ(world.alive, 0);
+}
+
+TEST_F(LocalSandboxServiceTest, AKilledSandboxIsGoneAtOnceAndItsConnectionsAreCut) {
+  std::string id = make();
+  auto connections = service->route(id)->connections;
+  bool was_cut = false;
+  auto registration = proxy::LiveConnections::add(connections, [&] { was_cut = true; });
+  EXPECT_TRUE(run(service->kill(id)));
+  EXPECT_TRUE(was_cut);
+  EXPECT_TRUE(connections->closed());
+  EXPECT_EQ(cut, std::vector<std::string>{id});
+  EXPECT_FALSE(service->route(id));
+  EXPECT_EQ(service->get(id).error().code(), Errc::kNotFound);
+  EXPECT_EQ(run(service->kill(id)).error().code(), Errc::kNotFound);
+}
+
+TEST_F(LocalSandboxServiceTest, ATimeoutKillsWhenItsTimeHasCome) {
+  std::string id = make(10s);
+  clock.advance(9s);
+  spin(20ms);
+  EXPECT_TRUE(service->get(id));
+  clock.advance(1s);
+  spin(20ms);
+  EXPECT_FALSE(service->get(id));
+}
+
+TEST_F(LocalSandboxServiceTest, AShorterTimeoutTakesEffectAtOnce) {
+  std::string id = make(1000s);
+  spin(5ms);
+  EXPECT_TRUE(service->set_timeout(id, 5s));
+  clock.advance(6s);
+  spin(20ms);
+  EXPECT_FALSE(service->get(id));
+}
+
+TEST_F(LocalSandboxServiceTest, AutoPausePausesInsteadOfKilling) {
+  std::string id = make(10s, true);
+  clock.advance(11s);
+  spin(20ms);
+  ASSERT_TRUE(service->get(id));
+  EXPECT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);
+  EXPECT_TRUE(world.frozen);
+  EXPECT_TRUE(service->route(id)->paused);
+}
+
+TEST_F(LocalSandboxServiceTest, APausedSandboxDoesNotExpire) {
+  std::string id = make(10s);
+  EXPECT_TRUE(run(service->pause(id)));
+  clock.advance(1000s);
+  spin(20ms);
+  EXPECT_TRUE(service->get(id));
+  EXPECT_EQ(run(service->pause(id)).error().code(), Errc::kConflict);
+}
+
+TEST_F(LocalSandboxServiceTest, ConnectNeverShortensARunningLife) {
+  std::string id = make(100s);
+  auto end = service->get(id)->end_at;
+  auto shorter = run(service->connect(id, 10s));
+  ASSERT_TRUE(shorter);
+  EXPECT_FALSE(shorter->resumed);
+  EXPECT_EQ(shorter->info.end_at, end);
+  EXPECT_GT(run(service->connect(id, 1000s))->info.end_at, end);
+}
+
+TEST_F(LocalSandboxServiceTest, ConnectResumesWithAFreshLifeAndFreshConnections) {
+  std::string id = make(100s);
+  auto before = service->route(id)->connections;
+  EXPECT_TRUE(run(service->pause(id)));
+  EXPECT_TRUE(before->closed());
+  clock.advance(500s);
+  auto connected = run(service->connect(id, 10s));
+  ASSERT_TRUE(connected);
+  EXPECT_TRUE(connected->resumed);
+  EXPECT_EQ(connected->info.end_at, clock.now() + 10s);
+  EXPECT_FALSE(service->route(id)->connections->closed());
+  EXPECT_FALSE(world.frozen);
+  EXPECT_EQ(run(service->resume(id, 10s, std::nullopt)).error().code(), Errc::kConflict);
+}
+
+TEST_F(LocalSandboxServiceTest, TheDeathOfPidOneEndsItsSandbox) {
+  std::string id = make();
+  spin(5ms);
+  runtime.last->die();
+  spin(20ms);
+  EXPECT_FALSE(service->get(id));
+  EXPECT_EQ(world.alive, 0);
+}
+
+TEST_F(LocalSandboxServiceTest, AnIndexRestsBeforeItIsUsedAgain) {
+  EXPECT_TRUE(run(service->kill(make())));
+  make();
+  EXPECT_EQ(slots_made, (std::vector<int>{1, 2}));
+}
+
+}  // namespace
+}  // namespace emulator::sandboxes
