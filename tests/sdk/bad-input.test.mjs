@@ -27,7 +27,6 @@ eachSdk('bad input', (sdk) => {
     ['an environment value with a NUL', { envs: { A: 'x\0y' } }],
     ['a timeout that is no number', { timeoutMs: 'soon' }],
     ['a negative timeout', { timeoutMs: -5000 }],
-    ['a timeout beyond all limits', { timeoutMs: 1e15 }],
     ['a timeout that no integer holds', { timeoutMs: 1e300 }],
   ]
   for (const [what, options] of wrong) {
