@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+"""Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
+
+  bench.py create | tti | exec | proxy | memory | all   [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
+
+Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
+removes it. Exit code 0 whatever the figures are: they are reported, never asserted."""
+
+import argparse
+import gc
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from harness import (CREATE, HERE, Connection, CrunPath, Emulator, Floor, Samples, Workspace, exit_of, family, http,
+                     interleave, now_us, process_table, wait_quiet)
+
+REPOSITORY = HERE.parent.parent
+GAP = 0.05  # creates this far apart: a wait for the kernel's read-copy-update would show (performance.md 2.4)
+
+
+class Report:
+    """Rows of the table; one row compares `ours` with `yardstick`, or stands alone."""
+
+    def __init__(self, quiet_limit):
+        self.rows, self.loads, self.quiet_limit = [], [], quiet_limit
+
+    def quiet(self, what):
+        load = wait_quiet(self.quiet_limit)
+        self.loads.append({"before": what, "busy_percent": load})
+        print(f"# {what}: machine {load} % busy", file=sys.stderr, flush=True)
+
+    def row(self, name, ours, unit, yardstick=None, yardstick_name="", sense="at most", target=None, aim=None, note="",
+            cpu_us=None):
+        """`sense`: "at most" compares ours/yardstick, "faster" yardstick/ours, "more" ours/yardstick from below;
+        without a yardstick the p50 itself is compared with target and aim."""
+        ours, other = Samples(ours).summary(), Samples(yardstick or []).summary()
+        value = ours["p50"]
+        if other:
+            value = other["p50"] / ours["p50"] if sense == "faster" else ours["p50"] / other["p50"]
+        met = lambda bound: None if bound is None else (value <= bound if sense == "at most" else value >= bound)
+        self.rows.append({"name": name, "unit": unit, "sandlot": ours, "yardstick_name": yardstick_name,
+                          "yardstick": other, "value": value, "is_ratio": other is not None, "sense": sense,
+                          "target": target, "aim": aim, "target_met": met(target), "aim_met": met(aim), "note": note,
+                          "cpu_us_per_operation": cpu_us})
+        print(f"#   {name}: {value:.3g} (target {target}, aim {aim})", file=sys.stderr, flush=True)
+
+    def markdown(self):
+        number = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}"
+        three = lambda s: f"{number(s['min'])} / {number(s['p50'])} / {number(s['p99'])}" if s else ""
+        lines = ["| what | sandlot min / p50 / p99 | yardstick | min / p50 / p99 | p50 ratio or value | target | aim | CPU us | note |",
+                 "|---|---|---|---|---|---|---|---|---|"]
+        for r in self.rows:
+            sign = "<=" if r["sense"] == "at most" else ">="
+            bound = lambda b, met: "" if b is None else f"{sign} {b} {'ok' if met else '**missed**'}"
+            value = number(r["value"]) + ("x" + (" faster" if r["sense"] == "faster" else "") if r["is_ratio"] else f" {r['unit']}")
+            cpu = r["cpu_us_per_operation"]
+            lines.append(f"| {r['name']} | {three(r['sandlot'])} {r['unit']} | {r['yardstick_name']} | {three(r['yardstick'])} "
+                         f"| {value} | {bound(r['target'], r['target_met'])} | {bound(r['aim'], r['aim_met'])} "
+                         f"| {'' if cpu is None else number(cpu)} | {r['note']} |")
+        loads = ", ".join(f"{entry['before']} {entry['busy_percent']} %" for entry in self.loads)
+        return "\n".join(lines) + f"\n\nMachine busy before each part: {loads}.\n"
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.report = options, Report(options.quiet)
+        self.floor_program = options.tools / "sandlot_floor"
+        self.probe_program = options.tools / "sandbox_probe"
+
+    def emulator(self, workspace, name, *flags):
+        emulator = workspace.keep(Emulator(self.options.binary, workspace.directory(name), *flags))
+        for _ in range(3):  # template derived, pool filled, code touched
+            emulator.kill(emulator.create()[0])
+        time.sleep(1)
+        return emulator
+
+    def floor(self, workspace):
+        return workspace.keep(Floor(self.floor_program, workspace.directory("floor")))
+
+    # --- a, f: create and delete ---------------------------------------------------------------------------------
+
+    def create(self):
+        with Workspace() as workspace:
+            floor = self.floor(workspace)
+            emulator = self.emulator(workspace, "warm")
+            self.create_warm(emulator, floor)
+            self.create_against_crun(workspace, emulator)
+            self.create_flat(emulator, floor)
+        with Workspace() as workspace:
+            floor = self.floor(workspace)
+            self.create_empty(self.emulator(workspace, "empty", "--pool", "0"), floor)
+
+    def pairs_with_floor(self, emulator, floor, pairs, command="fresh"):
+        ours, yard, kills, destroys, floor_cpu = Samples(), Samples(), Samples(), Samples(), Samples()
+
+        def step_ours():
+            sandbox, took = emulator.create()
+            ours.append(took)
+            time.sleep(GAP)
+            kills.append(emulator.kill(sandbox))
+
+        def step_floor():
+            number, wall, cpu = floor.call(command)
+            yard.append(wall)
+            time.sleep(GAP)
+            _, destroyed, cpu2 = floor.call(f"kill {number}")
+            destroys.append(destroyed)
+            floor_cpu.append(cpu + cpu2)
+
+        before = emulator.cpu_us()
+        interleave(pairs, GAP, step_ours, step_floor)
+        time.sleep(1)
+        return ours, yard, kills, destroys, (emulator.cpu_us() - before) / len(ours), sum(floor_cpu) / len(floor_cpu)
+
+    def create_warm(self, emulator, floor):
+        self.report.quiet("create, warm pool")
+        ours, yard, kills, destroys, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
+        self.report.row("POST /sandboxes, warm pool", ours, "us", yard, "floor-fresh", target=1, aim=0.5, cpu_us=cpu,
+                        note=f"CPU: create + refill + kill; the floor's {floor_cpu:.0f}")
+        self.slow_requests("warm pool", ours)
+        self.report.row("DELETE /sandboxes/{id}", kills, "us", destroys, "floor destroy", target=6, aim=3)
+        floor.call("fill-slots 4")
+        slots, pools = Samples(), Samples()
+        for _ in range(self.options.pairs):
+            time.sleep(GAP / 2)
+            number, wall, _ = floor.call("slot")
+            slots.append(wall)
+            floor.call(f"kill {number}")
+            floor.call("fill-pool 1")
+            time.sleep(GAP / 2)
+            number, wall, _ = floor.call("pool")
+            pools.append(wall)
+            floor.call(f"kill {number}")
+        self.report.row("the same beside floor-slots (context)", ours, "us", slots, "floor-slots")
+        self.report.row("the same beside floor-pool (context)", ours, "us", pools, "floor-pool")
+
+    def slow_requests(self, name, ours):
+        slow = sum(1 for x in ours if x >= 8000)
+        self.report.row(f"creates of 8 ms or more, {name}, {GAP * 2000:.0f} ms apart", [slow], "of " + str(len(ours)), target=0,
+                        note=f"slowest {max(ours) / 1e3:.2f} ms")
+
+    def create_against_crun(self, workspace, emulator):
+        self.report.quiet("create beside crun")
+        crun = self.crun(workspace)
+        ours, yard = Samples(), Samples()
+
+        def step_ours():
+            sandbox, took = emulator.create()
+            ours.append(took)
+            time.sleep(GAP)
+            emulator.kill(sandbox)
+
+        def step_crun():
+            number, took = crun.create()
+            yard.append(took)
+            crun.timed(f"delete {number}")
+
+        interleave(self.options.pairs, GAP, step_ours, step_crun)
+        self.report.row("POST /sandboxes, warm pool", ours, "us", yard, "overlay + 9 x ip + crun run", sense="faster",
+                        target=20, aim=40)
+
+    def crun(self, workspace):
+        skeleton = workspace.path / "floor" / "skeleton"
+        if not skeleton.exists():
+            self.floor(workspace)
+        return workspace.keep(CrunPath(workspace.directory("crun"), skeleton))
+
+    def create_empty(self, emulator, floor):
+        self.report.quiet("create, no pool")
+        ours, yard, _, _, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
+        self.report.row("POST /sandboxes, --pool 0", ours, "us", yard, "floor-fresh", target=2.5, aim=1.5, cpu_us=cpu,
+                        note=f"CPU: create + kill; the floor's {floor_cpu:.0f}")
+        self.slow_requests("--pool 0", ours)
+
+    def create_flat(self, emulator, floor):
+        alive, by_mark = [], {}
+        for mark in (1, 10, 100):
+            while len(alive) < mark:
+                alive.append(emulator.create()[0])
+            time.sleep(1)
+            self.report.quiet(f"create at {mark} alive")
+            by_mark[mark] = self.pairs_with_floor(emulator, floor, self.options.pairs)
+        for mark in (10, 100):
+            floor_growth = by_mark[mark][1].quantile(0.5) / by_mark[1][1].quantile(0.5)
+            self.report.row(f"POST /sandboxes, warm pool, {mark} alive", by_mark[mark][0], "us", by_mark[1][0], "1 alive",
+                            target=1.5, aim=1.2, note=f"floor-fresh in the same minutes: {floor_growth:.2f}x")
+            self.slow_requests(f"{mark} alive", by_mark[mark][0])
+        for sandbox in alive:
+            emulator.kill(sandbox)
+
+    # --- b: time to the first command ----------------------------------------------------------------------------
+
+    def tti(self):
+        with Workspace() as workspace:
+            emulator = self.emulator(workspace, "tti")
+            self.report.quiet("first command, raw")
+            total, first = Samples(), Samples()
+            for _ in range(self.options.pairs):
+                time.sleep(GAP)
+                begin = now_us()
+                sandbox, created = emulator.create()
+                connection = Connection(emulator.port)
+                _, body = connection.exchange(sandbox.start_request("/bin/bash", "-l", "-c", "true"))
+                total.append((now_us() - begin) / 1e3)
+                first.append(total[-1] - created / 1e3)
+                exit_of(body)
+                connection.close()
+                emulator.kill(sandbox)
+            self.report.row("create to first `true` finished, raw client", total, "ms", target=15, aim=5,
+                            note=f"of it the command, its connection included: {first.quantile(0.5):.2f}")
+        for package in ("e2b", "novita-sandbox"):
+            with Workspace() as workspace:
+                self.report.quiet(f"first command, {package}")
+                directory = workspace.directory("tti")
+                run = subprocess.run(
+                    [self.options.binary, "exec", "--data-dir", directory / "data", "--run-dir", directory / "run",
+                     "--internet", "none", "--", "node", HERE / "tti.mjs", package, str(self.options.pairs)],
+                    stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                if run.returncode != 0:
+                    raise RuntimeError(f"{package}: {run.stdout[-1000:]}{run.stderr[-3000:]}")
+                result = json.loads(run.stdout.strip().splitlines()[-1])
+                part = {name: Samples(result[name]).quantile(0.5) for name in ("create", "run")}
+                self.report.row(f"create to first `true` finished, `{package}` over https", result["total"], "ms", target=80,
+                                aim=40, note=f"create {part['create']:.1f}, command {part['run']:.1f}")
+
+    # --- c: commands in a warm sandbox ---------------------------------------------------------------------------
+
+    def probe(self, emulator, sandbox, token):
+        """Writes the probe into the sandbox, starts it as the default user; returns (connection, pid on this machine)."""
+        writer = Connection(emulator.port)
+        status, answer = writer.exchange(http("POST", sandbox.host(49983), "/files?path=/tmp/sandbox_probe",
+                                              self.probe_program.read_bytes(),
+                                              ["Content-Type: application/octet-stream", *sandbox.headers]))
+        if status != 200:
+            raise RuntimeError(f"upload: {status} {answer!r}")
+        exit_of(writer.exchange(sandbox.start_request("/bin/chmod", "755", "/tmp/sandbox_probe"))[1])
+        writer.socket.sendall(sandbox.start_request("/tmp/sandbox_probe", "7000", token))
+        for _ in range(100):
+            time.sleep(0.05)
+            for pid in process_table():
+                try:
+                    if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() == f"/tmp/sandbox_probe\0{7000}\0{token}\0".encode():
+                        return writer, pid
+                except OSError:
+                    pass
+        raise RuntimeError("the probe does not run")
+
+    def exec(self):
+        with Workspace() as workspace:
+            emulator = self.emulator(workspace, "exec")
+            sandbox, _ = emulator.create()
+            keep, _ = self.probe(emulator, sandbox, f"exec-{os.getpid()}")
+            crun = self.crun(workspace)
+            number, _ = crun.create()
+            self.report.quiet("commands.run('true')")
+            envd, public = Connection(emulator.port), Connection(emulator.port)
+            start = sandbox.start_request("/bin/bash", "-l", "-c", "true")
+            probe = http("GET", sandbox.host(7000), "/exec")
+            ours, inside, outside = Samples(), Samples(), Samples()
+
+            def step_ours():
+                begin = now_us()
+                _, body = envd.exchange(start)
+                ours.append(now_us() - begin)
+                exit_of(body)
+
+            def step_inside():
+                inside.append(float(public.exchange(probe)[1]))
+
+            def step_crun():
+                outside.append(crun.timed(f"exec {number}"))
+
+            for step in (step_ours, step_inside, step_crun):
+                step()
+            del ours[:], inside[:], outside[:]
+            interleave(self.options.pairs, GAP / 2, step_ours, step_inside, step_crun)
+            if min(inside) <= 0:
+                raise RuntimeError("bash did not run inside the sandbox")
+            crun.ask(f"delete {number}")
+            for connection in (keep, envd, public):
+                connection.close()
+        self.report.row("commands.run('true') (raw Connect, keep-alive)", ours, "us", inside,
+                        "floor-exec: the same in the same sandbox", target=2, aim=1.3)
+        self.report.row("commands.run('true')", ours, "us", outside, "crun exec /bin/bash -l -c true", sense="faster",
+                        target=1, aim=2)
+
+    # --- d: public URLs ------------------------------------------------------------------------------------------
+
+    def proxy(self):
+        with Workspace() as workspace:
+            emulator = self.emulator(workspace, "proxy")
+            sandbox, _ = emulator.create()
+            keep, backend = self.probe(emulator, sandbox, f"proxy-{os.getpid()}")
+            inside = ["nsenter", f"--net=/proc/{backend}/ns/net"]
+            nginx = workspace.keep(Nginx(workspace.directory("nginx"), inside, "127.0.0.1:7000"))
+            # The proxy under test alone on core 0; the client and the backend, the same for both, on core 1.
+            pin(emulator.process.pid, 0)
+            pin(backend, 1)
+            ours = lambda connections: wrk(emulator.process.pid, [], connections, f"http://127.0.0.1:{emulator.port}/",
+                                           self.options.seconds, f"Host: {sandbox.host(7000)}")
+            theirs = lambda connections: wrk(nginx.worker(), inside, connections, "http://127.0.0.1:8080/", self.options.seconds)
+            direct = lambda connections: wrk(backend, inside, connections, "http://127.0.0.1:7000/", self.options.seconds)
+            for connections in (32, 1):
+                self.report.quiet(f"public URL, {connections} connections")
+                a, b = [], []
+                interleave(self.options.rounds, 1, lambda: a.append(ours(connections)), lambda: b.append(theirs(connections)))
+                plain = direct(connections)
+                pick = lambda runs, key: Samples(run[key] for run in runs)
+                cpu = pick(a, "cpu_us").quantile(0.5), pick(b, "cpu_us").quantile(0.5)
+                self.report.row(f"public URL, 13 bytes, keep-alive, {connections} connection(s)", pick(a, "rate"), "req/s",
+                                pick(b, "rate"), "nginx, 1 worker, upstream keep-alive", sense="more", target=0.9, aim=1.1,
+                                cpu_us=cpu[0], note=f"CPU of nginx {cpu[1]:.1f}; without a proxy {plain['rate']:.0f} req/s")
+                self.report.row(f"the same, latency", pick(a, "p50"), "us", pick(b, "p50"), "nginx", target=1.1, aim=1)
+            keep.close()
+
+    # --- e: memory and start -------------------------------------------------------------------------------------
+
+    def memory(self):
+        with Workspace() as workspace:
+            emulator = self.emulator(workspace, "memory")
+            self.report.quiet("memory at 100")
+            time.sleep(2)
+            rss0, before = status_kb(emulator.process.pid, "VmRSS"), meminfo_kb()
+            agents0 = set(family(emulator.process.pid))
+            alive = [emulator.create()[0] for _ in range(100)]
+            time.sleep(3)
+            after = meminfo_kb()
+            agents = set(family(emulator.process.pid)) - agents0
+            delta = {key: (after[key] - before[key]) / 100 for key in after}
+            mib = (delta["Slab"] + delta["AnonPages"] + delta["PageTables"]) / 1024
+            agent = {key: sum(smaps_kb(pid, key) for pid in agents) / 100 for key in ("Rss", "Pss", "Private_Dirty", "Anonymous")}
+            tables = sum(status_kb(pid, "VmPTE") for pid in agents) / 100
+            parts = ", ".join(f"{key} {value:.0f}" for key, value in delta.items())
+            self.report.row("idle sandbox at N = 100: slab + anonymous + page tables", [mib], "MiB", target=2, aim=1,
+                            note=f"KiB each: {parts}")
+            self.report.row("of it the agent's own dirty memory", [agent["Private_Dirty"]], "KiB",
+                            note=f"Rss {agent['Rss']:.0f}, Pss {agent['Pss']:.0f}, page tables {tables:.0f}; "
+                                 f"{len(agents)} processes")
+            self.report.row("server, VmRSS at N = 100", [status_kb(emulator.process.pid, "VmRSS") / 1024], "MiB", target=64,
+                            note=f"at N = 0: {rss0 / 1024:.1f}")
+            for sandbox in alive:
+                emulator.kill(sandbox)
+        with Workspace() as workspace:
+            directory = workspace.directory("start")
+            first = Emulator(self.options.binary, directory)
+            first.stop()
+            self.report.quiet("serve")
+            warm = Samples()
+            for _ in range(20):
+                emulator = Emulator(self.options.binary, directory)
+                warm.append(emulator.ready_ms)
+                emulator.stop()
+            self.report.row("`serve` to ready, warm", warm, "ms", target=200, note=f"first start {first.ready_ms:.0f} ms")
+
+
+class Nginx:
+    """One worker on core 0 in the sandbox's network namespace."""
+
+    def __init__(self, directory, inside, backend):
+        (directory / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; worker_cpu_affinity 01; pid {directory}/pid; error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  keepalive_requests 100000000;
+  upstream sandbox {{ server {backend}; keepalive 64; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:8080;
+    location / {{ proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+""")
+        self.process = subprocess.Popen([*inside, "nginx", "-p", directory, "-c", directory / "nginx.conf"],
+                                        stdin=subprocess.DEVNULL)
+        time.sleep(0.5)
+        if self.process.poll() is not None:
+            raise RuntimeError("nginx did not start")
+
+    def worker(self):
+        return [pid for pid in family(self.process.pid) if pid != self.process.pid][-1]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def pin(pid, core):
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(task), {core})
+
+
+def own_cpu_us(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+def wrk(pid, inside, connections, url, seconds, *headers):
+    """One run on core 1: requests per second, p50 in us, CPU us per request of process `pid`."""
+    before = own_cpu_us(pid)
+    text = subprocess.run([*inside, "taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+                           *[part for header in headers for part in ("-H", header)], url],
+                          check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise RuntimeError(text)
+    requests = int(re.search(r"(\d+) requests in", text)[1])
+    p50, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", text).groups()
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
+            "p50": float(p50) * {"us": 1, "ms": 1e3, "s": 1e6}[unit], "cpu_us": (own_cpu_us(pid) - before) / requests}
+
+
+def meminfo_kb():
+    fields = dict(line.split(":") for line in open("/proc/meminfo"))
+    return {key: int(fields[key].split()[0]) for key in ("Slab", "AnonPages", "PageTables", "KernelStack", "Percpu")}
+
+
+def status_kb(pid, key):
+    match = re.search(rf"^{key}:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M)
+    return int(match[1]) if match else 0
+
+
+def smaps_kb(pid, key):
+    match = re.search(rf"^{key}:\s+(\d+)", open(f"/proc/{pid}/smaps_rollup").read(), re.M)
+    return int(match[1]) if match else 0
+
+
+def main():
+    parts = ("create", "tti", "exec", "proxy", "memory")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
+    parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
+    parser.add_argument("--tools", type=pathlib.Path, default=REPOSITORY / "build/bench/tests/bench",
+                        help="directory of sandlot_floor and sandbox_probe")
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures to this file")
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of wrk on either side")
+    parser.add_argument("--seconds", type=int, default=5, help="of one run of wrk")
+    parser.add_argument("--quiet", type=int, default=60, help="wait so many seconds for a quiet machine, then go on")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("needs root")
+    gc.disable()
+    bench, failed = Bench(options), []
+    for part in parts if "all" in options.parts else options.parts:
+        try:
+            getattr(bench, part)()
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            failed.append(part)
+            print(f"# {part} could not be measured: {error}", file=sys.stderr, flush=True)
+    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs\n\n{bench.report.markdown()}")
+    if options.json:
+        options.json.write_text(json.dumps({"kernel": platform.release(), "cpus": os.cpu_count(), "loads": bench.report.loads,
+                                            "rows": bench.report.rows, "not_measured": failed}, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
