@@ -152,7 +152,8 @@ void NetlinkBatch::add_host_route(int index, const Ipv4& destination, const Ipv4
   route.rtm_protocol = RTPROT_STATIC;
   route.rtm_scope = RT_SCOPE_LINK;
   route.rtm_type = RTN_UNICAST;
-  begin("add route to " + to_string(destination), RTM_NEWROUTE, kCreate, route);
+  begin("add route to " + to_string(destination), RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
+        route);
   attribute(RTA_DST, destination.data(), destination.size());
   attribute(RTA_PREFSRC, source.data(), source.size());
   attribute(RTA_OIF, static_cast<std::uint32_t>(index));

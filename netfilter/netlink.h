@@ -33,7 +33,8 @@ class NetlinkBatch {
   void set_link_up(int index);
   // address/32 (or another length) on the link.
   void add_address(int index, const Ipv4& address, std::uint8_t prefix_length);
-  // destination/32 on the link itself. `source` is what our own packets to it carry.
+  // destination/32 on the link itself. `source` is what our own packets to it carry. Takes the
+  // place of a route that a dying link with the same address still has.
   void add_host_route(int index, const Ipv4& destination, const Ipv4& source);
   // 0.0.0.0/0 by a gateway that needs no route of its own (onlink).
   void add_default_route(int index, const Ipv4& gateway);

@@ -144,8 +144,8 @@ base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
   });
   if (!made) return base::fail(std::move(made).error().context("switch namespace"));
   undo.release();
-  return std::unique_ptr<SwitchNamespace>(
-      new SwitchNamespace(std::move(fd), std::move(mount), ports, std::move(tool)));
+  std::unique_ptr<SwitchNamespace> owner(new SwitchNamespace(std::move(fd), mount, ports, tool));
+  return owner;
 }
 
 base::Result<NetworkCounts> count_network(const SwitchNamespace& network) {

@@ -5,6 +5,8 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 
 #include "emulator/base/async.h"
 #include "emulator/base/log.h"
@@ -24,6 +26,11 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
     if (thrown) {
       try {
         std::rethrow_exception(thrown);
+      } catch (const boost::system::system_error& error) {
+        // Cancelled before its next await: what cancel() asked for, not a bug.
+        if (error.code() != asio::error::operation_aborted) {
+          log::error("task.failed", {{"task", name}, {"error", error.what()}});
+        }
       } catch (const std::exception& error) {
         log::error("task.failed", {{"task", name}, {"error", error.what()}});
       }

@@ -162,7 +162,10 @@ TEST(EgressProxy, ClosesAcceptedConnectionsWhenThereIsNoInternet) {
 TEST(EgressProxy, RefusesAddressesOfTheMachineThatLookPublic) {
   World world;
   TcpServer server(world.machine.get(), kMachineAddress, 80, greet("machine"));
-  ASSERT_TRUE(connect_from(world.machine.get(), kMachineAddress, 80));
+  auto control = connect_from(world.machine.get(), kMachineAddress, 80);
+  ASSERT_TRUE(control);
+  EXPECT_EQ(read_once(control->get()), "machine");
+  control->reset();
   int before = server.accepted();
   RunningProxy proxy(world);
   for (const char* address : {kMachineAddress, "203.0.113.2", "203.0.113.3"}) {

@@ -66,6 +66,21 @@ TEST(Slot, WithASerialInUseFailsAndLeavesTheFirstAlone) {
   EXPECT_EQ(counts->links, 2U);
 }
 
+TEST(Slot, TakesOverTheAddressOfOneThatIsStillDying) {
+  World world;
+  // A socket keeps the old namespace, and its link in the switch, alive.
+  base::UniqueFd holder = socket_in(world.a.netns.get(), SOCK_DGRAM);
+  world.a.netns.reset();
+  auto heir = make_slot(*world.network, 1, 3);
+  ASSERT_TRUE(heir) << heir.error().message();
+  UdpCanary forwarder(world.network->fd(), kGateway, world.network->ports().dns);
+  send_datagram(heir->netns.get(), kDnsServer, 53, "query");
+  EXPECT_TRUE(forwarder.hears(kPatience));
+  sockaddr_in target = address_of(kDnsServer, 53);
+  ::sendto(holder.get(), "query", 5, 0, reinterpret_cast<sockaddr*>(&target), sizeof target);
+  EXPECT_FALSE(forwarder.hears(kSilence)) << "the old link must not speak for its heir";
+}
+
 TEST(Slot, LetsAnOrdinaryUserPingItself) {
   World world;
   auto pinged = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
@@ -210,6 +225,11 @@ TEST(SwitchNamespace, FallsBackToTheOtherIptables) {
     auto counts = count_network(*world.network);
     EXPECT_TRUE(counts) << counts.error().message();
     EXPECT_EQ(counts->rules, 22U);
+    UdpCanary forwarder(world.network->fd(), kGateway, world.network->ports().dns);
+    send_datagram(world.a.netns.get(), "1.1.1.1", 53, "query");
+    EXPECT_FALSE(forwarder.hears(kSilence));
+    send_datagram(world.a.netns.get(), kDnsServer, 53, "query");
+    EXPECT_TRUE(forwarder.hears(kPatience));
   }
   ::setenv("PATH", path.c_str(), 1);
   std::filesystem::remove_all(pattern);
