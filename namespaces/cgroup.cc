@@ -46,14 +46,57 @@ std::uint64_t read_cgroup_key(const fs::path& file, std::string_view key) {
   return 0;
 }
 
+Result<> write_limits(const CgroupLayout& layout, const fs::path& relative, const Limits& limits) {
+  if (const auto* memory = layout.find("memory")) {
+    bool v2 = memory->version == CgroupVersion::kV2;
+    auto bytes = std::to_string(static_cast<std::uint64_t>(limits.memory_mb) << 20U);
+    const char* file = v2 ? "memory.max" : "memory.limit_in_bytes";
+    SANDLOT_CHECK(base::write_control(memory->root / relative / file, bytes));
+  }
+  if (const auto* pids = layout.find("pids")) {
+    auto count = std::to_string(limits.pids);
+    SANDLOT_CHECK(base::write_control(pids->root / relative / "pids.max", count));
+  }
+  if (const auto* cpu = layout.find("cpu")) {
+    bool v2 = cpu->version == CgroupVersion::kV2;
+    auto quota = std::to_string(limits.cpu_count * kPeriod);
+    if (v2) quota += " " + std::to_string(kPeriod);
+    const char* file = v2 ? "cpu.max" : "cpu.cfs_quota_us";
+    SANDLOT_CHECK(base::write_control(cpu->root / relative / file, quota));
+  }
+  return {};
+}
+
+Usage read_usage(const CgroupLayout& layout, const fs::path& relative) {
+  Usage usage;
+  if (!layout.v2_root().empty()) {
+    // There without any controller.
+    usage.cpu_usec = read_cgroup_key(layout.v2_root() / relative / "cpu.stat", "usage_usec");
+  } else if (const auto* cpu = layout.find("cpu")) {
+    usage.cpu_usec = read_number(cpu->root / relative / "cpuacct.usage") / 1000;
+  }
+  const auto* memory = layout.find("memory");
+  if (memory == nullptr) return usage;
+  fs::path directory = memory->root / relative;
+  if (memory->version == CgroupVersion::kV2) {
+    usage.memory_bytes = read_number(directory / "memory.current");
+    usage.memory_cache_bytes = read_cgroup_key(directory / "memory.stat", "file");
+    usage.oom_kills = read_cgroup_key(directory / "memory.events", "oom_kill");
+  } else {
+    usage.memory_bytes = read_number(directory / "memory.usage_in_bytes");
+    usage.memory_cache_bytes = read_cgroup_key(directory / "memory.stat", "cache");
+    usage.oom_kills = read_cgroup_key(directory / "memory.oom_control", "oom_kill");
+  }
+  return usage;
+}
+
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout,
                               const std::string& instance,
                               const std::string& id,
                               const Limits& limits) {
-  Cgroup cgroup;
-  cgroup.relative_ = instance_cgroup(instance) / id;
-  SANDLOT_CHECK(cgroup.make_directories(layout, cgroup.relative_));
-  SANDLOT_CHECK(cgroup.apply(layout, limits));
+  Cgroup cgroup(layout, instance_cgroup(instance) / id);
+  SANDLOT_CHECK(cgroup.make_directories());
+  SANDLOT_CHECK(write_limits(layout, cgroup.relative_, limits));
   return cgroup;
 }
 
@@ -62,49 +105,19 @@ Cgroup::~Cgroup() {
   remove();
 }
 
-Result<> Cgroup::make_directories(const CgroupLayout& layout, const fs::path& relative) {
-  for (const auto& root : layout.used_roots()) {
-    fs::path directory = root / relative;
+Result<> Cgroup::make_directories() {
+  for (const auto& root : layout_->used_roots()) {
+    fs::path directory = root / relative_;
     // Never an existing one: after cgroup.kill new members of a cgroup would be killed too.
     if (::mkdir(directory.c_str(), 0755) != 0) {
       return base::fail_errno("make cgroup " + directory.string());
     }
     directories_.push_back(directory);
-    if (root == layout.v2_root()) {
-      v2_ = directory;
+    if (root == layout_->v2_root()) {
       SANDLOT_TRY(birth_fd_, base::open_file(directory, O_RDONLY | O_DIRECTORY));
     } else {
       SANDLOT_TRY(auto tasks, base::open_file(directory / "tasks", O_WRONLY));
       task_fds_.push_back(std::move(tasks));
-    }
-  }
-  if (const auto* memory = layout.find("memory")) {
-    memory_ = memory->root / relative;
-    memory_version_ = memory->version;
-  }
-  if (const auto* cpu = layout.find("cpu")) cpu_ = cpu->root / relative;
-  const auto* freezer = layout.find("freezer");
-  if (v2_.empty() && freezer != nullptr) freezer_ = freezer->root / relative;
-  return {};
-}
-
-Result<> Cgroup::apply(const CgroupLayout& layout, const Limits& limits) {
-  if (!memory_.empty()) {
-    auto bytes = std::to_string(static_cast<std::uint64_t>(limits.memory_mb) << 20U);
-    const char* file =
-        memory_version_ == CgroupVersion::kV2 ? "memory.max" : "memory.limit_in_bytes";
-    SANDLOT_CHECK(base::write_control(memory_ / file, bytes));
-  }
-  if (const auto* pids = layout.find("pids")) {
-    fs::path directory = pids->root / relative_;
-    SANDLOT_CHECK(base::write_control(directory / "pids.max", std::to_string(limits.pids)));
-  }
-  if (const auto* cpu = layout.find("cpu")) {
-    auto quota = std::to_string(limits.cpu_count * kPeriod);
-    if (cpu->version == CgroupVersion::kV2) {
-      SANDLOT_CHECK(base::write_control(cpu_ / "cpu.max", quota + " " + std::to_string(kPeriod)));
-    } else {
-      SANDLOT_CHECK(base::write_control(cpu_ / "cpu.cfs_quota_us", quota));
     }
   }
   return {};
@@ -122,44 +135,39 @@ void Cgroup::release_descriptors() {
 }
 
 Result<> Cgroup::set_frozen(bool frozen) {
-  if (!v2_.empty()) return base::write_control(v2_ / "cgroup.freeze", frozen ? "1" : "0");
-  if (freezer_.empty()) return base::fail(base::Errc::kUnimplemented, "no cgroup freezer");
-  return base::write_control(freezer_ / "freezer.state", frozen ? "FROZEN" : "THAWED");
+  if (!layout_->v2_root().empty()) {
+    return base::write_control(layout_->v2_root() / relative_ / "cgroup.freeze",
+                               frozen ? "1" : "0");
+  }
+  const auto* freezer = layout_->find("freezer");
+  if (freezer == nullptr) return base::fail(base::Errc::kUnimplemented, "no cgroup freezer");
+  return base::write_control(freezer->root / relative_ / "freezer.state",
+                             frozen ? "FROZEN" : "THAWED");
 }
 
 Result<bool> Cgroup::is_frozen() const {
-  if (!v2_.empty()) return read_cgroup_key(v2_ / "cgroup.events", "frozen") == 1;
-  SANDLOT_TRY(auto state, base::read_file(freezer_ / "freezer.state"));
+  if (!layout_->v2_root().empty()) {
+    return read_cgroup_key(layout_->v2_root() / relative_ / "cgroup.events", "frozen") == 1;
+  }
+  const auto* freezer = layout_->find("freezer");
+  if (freezer == nullptr) return base::fail(base::Errc::kUnimplemented, "no cgroup freezer");
+  SANDLOT_TRY(auto state, base::read_file(freezer->root / relative_ / "freezer.state"));
   return state.starts_with("FROZEN");
 }
 
 void Cgroup::kill() {
-  if (!v2_.empty()) {
-    kill_cgroup_tree(v2_);
+  if (!layout_->v2_root().empty()) return kill_cgroup_tree(layout_->v2_root() / relative_);
+  const auto* freezer = layout_->find("freezer");
+  if (freezer != nullptr) {
+    (void)set_frozen(true);  // nobody forks away meanwhile; kill_cgroup_tree thaws
+    kill_cgroup_tree(freezer->root / relative_);
   } else if (!directories_.empty()) {
-    if (!freezer_.empty()) (void)set_frozen(true);  // nobody forks away meanwhile
-    kill_cgroup_tree(freezer_.empty() ? directories_.front() : freezer_);
+    kill_cgroup_tree(directories_.front());
   }
 }
 
 Result<Usage> Cgroup::usage() const {
-  Usage usage;
-  if (!v2_.empty()) {
-    usage.cpu_usec = read_cgroup_key(v2_ / "cpu.stat", "usage_usec");
-  } else {
-    usage.cpu_usec = read_number(cpu_ / "cpuacct.usage") / 1000;
-  }
-  if (memory_.empty()) return usage;
-  if (memory_version_ == CgroupVersion::kV2) {
-    usage.memory_bytes = read_number(memory_ / "memory.current");
-    usage.memory_cache_bytes = read_cgroup_key(memory_ / "memory.stat", "file");
-    usage.oom_kills = read_cgroup_key(memory_ / "memory.events", "oom_kill");
-  } else {
-    usage.memory_bytes = read_number(memory_ / "memory.usage_in_bytes");
-    usage.memory_cache_bytes = read_cgroup_key(memory_ / "memory.stat", "cache");
-    usage.oom_kills = read_cgroup_key(memory_ / "memory.oom_control", "oom_kill");
-  }
-  return usage;
+  return read_usage(*layout_, relative_);
 }
 
 bool Cgroup::remove() {

@@ -17,7 +17,8 @@ namespace namespaces {
 
 class Cgroup {
  public:
-  // The instance's parents exist already (prepare_instance_cgroups).
+  // The instance's parents exist already (prepare_instance_cgroups). `layout` must outlive the
+  // result.
   static base::Result<Cgroup> create(const CgroupLayout& layout,
                                      const std::string& instance,
                                      const std::string& id,
@@ -42,22 +43,23 @@ class Cgroup {
   bool remove();
 
  private:
-  Cgroup() = default;
+  Cgroup(const CgroupLayout& layout, std::filesystem::path relative)
+      : layout_(&layout), relative_(std::move(relative)) {}
 
-  base::Result<> make_directories(const CgroupLayout& layout,
-                                  const std::filesystem::path& relative);
-  base::Result<> apply(const CgroupLayout& layout, const Limits& limits);
+  base::Result<> make_directories();
 
-  std::filesystem::path relative_;
-  std::filesystem::path v2_;  // empty = none
-  std::filesystem::path memory_;
-  CgroupVersion memory_version_ = CgroupVersion::kV2;
-  std::filesystem::path cpu_;
-  std::filesystem::path freezer_;                   // version 1, only without v2
+  const CgroupLayout* layout_;
+  std::filesystem::path relative_;                  // sandlot/<instance>/<id>
   std::vector<std::filesystem::path> directories_;  // all of them, each once
   base::UniqueFd birth_fd_;
   std::vector<base::UniqueFd> task_fds_;
 };
+
+// The two that read and write limits, on whatever tree the layout names; `relative` exists there.
+base::Result<> write_limits(const CgroupLayout& layout,
+                            const std::filesystem::path& relative,
+                            const Limits& limits);
+Usage read_usage(const CgroupLayout& layout, const std::filesystem::path& relative);
 
 // "key value" lines, as in memory.stat and cpu.stat; 0 when the key is missing.
 std::uint64_t read_cgroup_key(const std::filesystem::path& file, std::string_view key);

@@ -120,6 +120,25 @@ struct Core {
 };
 using CorePtr = std::shared_ptr<Core>;
 
+// What a task of one of Core's own groups holds: the group is told of the task's end after the
+// task's frame is gone, so the last reference must go one turn of the loop later.
+class CoreHold {
+ public:
+  explicit CoreHold(CorePtr core) : core_(std::move(core)) {}
+  CoreHold(CoreHold&&) = default;
+  CoreHold& operator=(CoreHold&&) = delete;
+  ~CoreHold() {
+    if (!core_) return;
+    auto executor = core_->executor;
+    asio::post(executor, [core = std::move(core_)] {});
+  }
+  Core* operator->() const { return core_.get(); }
+  Core* get() const { return core_.get(); }
+
+ private:
+  CorePtr core_;
+};
+
 // Runs `work` on the worker and waits: only for start and stop, when no loop turns.
 template <class F>
 auto run_on(base::BlockingPool& pool, F work) {
@@ -219,7 +238,7 @@ Task<> wait_ready(asio::any_io_executor executor, SandboxPtr sandbox) {
   }
 }
 
-asio::awaitable<void> watch(CorePtr core, SandboxPtr sandbox) {
+asio::awaitable<void> watch(CoreHold core, SandboxPtr sandbox) {
   auto fd = duplicate(sandbox->process.pidfd.get());
   if (fd) {
     asio::posix::stream_descriptor pidfd(core->executor, fd->release());
@@ -242,7 +261,7 @@ Task<> wait_exit(SandboxPtr sandbox) {
 }
 
 // The slow half of a sandbox's end. Errors are logged: gc finds what is left.
-asio::awaitable<void> remove_sandbox(CorePtr core, SandboxPtr sandbox) {
+asio::awaitable<void> remove_sandbox(CoreHold core, SandboxPtr sandbox) {
   auto exited = co_await base::with_deadline(wait_exit(sandbox), kExitLimit, "sandbox exit");
   if (!exited) {
     base::log::warn("sandbox.stuck", {{"id", sandbox->id}, {"error", exited.error().message()}});
@@ -289,7 +308,7 @@ class LinuxContainer final : public Container {
   // Release order: processes, cgroups, file system.
   ~LinuxContainer() override {
     sandbox_->kill();
-    core_->removals.spawn("remove " + sandbox_->id, remove_sandbox(core_, sandbox_));
+    core_->removals.spawn("remove " + sandbox_->id, remove_sandbox(CoreHold(core_), sandbox_));
   }
 
   const std::string& id() const override { return sandbox_->id; }
@@ -335,7 +354,7 @@ class LinuxRuntime final : public ContainerRuntime {
     auto made = co_await base::offload(core->worker, std::move(work));
     if (!made) co_return base::Failure(std::move(made).error());
     auto sandbox = std::make_shared<Sandbox>(core->executor, id, std::move(*made));
-    core->watchers.spawn("watch " + id, watch(core, sandbox));
+    core->watchers.spawn("watch " + id, watch(CoreHold(core), sandbox));
     // From here on its destructor undoes everything.
     std::unique_ptr<Container> container = std::make_unique<LinuxContainer>(core, sandbox);
     auto ready = co_await base::with_deadline(wait_ready(core->executor, sandbox), kReadyLimit,

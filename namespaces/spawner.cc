@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -231,6 +232,25 @@ Result<> enter_clean_mounts() {
   return {};
 }
 
+// Every signal at its default, for the children too: an ignored one would survive into every
+// program they run.
+void reset_signals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // By the raw call: the library keeps 32 and 33 to itself, and they can come ignored from a
+  // parent.
+  std::array<std::uint64_t, 8> defaults{};
+  for (int signal = 1; signal < NSIG; ++signal) {
+    ::syscall(SYS_rt_sigaction, signal, defaults.data(), nullptr, sizeof(std::uint64_t));
+  }
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  // Nobody waits for sandboxes: the pidfd tells. A flag, not SIG_IGN, which a child would inherit.
+  action.sa_flags = SA_NOCLDWAIT;
+  ::sigaction(SIGCHLD, &action, nullptr);
+}
+
 Result<> detach_from_server() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return base::fail_errno("prctl");
   if (::syscall(SYS_close_range, kSpawnerSocket + 1, ~0U, 0) != 0) {
@@ -244,13 +264,7 @@ Result<> detach_from_server() {
   // order.
   ::setsid();
   ::umask(022);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  ignore.sa_flags = SA_NOCLDWAIT;  // nobody waits for sandboxes: the pidfd tells
-  ::sigaction(SIGCHLD, &ignore, nullptr);
+  reset_signals();
   ::prctl(PR_SET_NAME, "sandlot-spawner", 0, 0, 0);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};

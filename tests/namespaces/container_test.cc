@@ -1,9 +1,12 @@
 // A container from the outside: it comes up, has limits, freezes, ends.
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
+#include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 
 #include "emulator/base/posix.h"
@@ -12,6 +15,7 @@
 namespace namespaces_test {
 
 using ::testing::HasSubstr;
+using namespace std::chrono_literals;
 
 TEST_F(RuntimeTest, ContainerRunsACommandAsItsRoot) {
   auto container = start("first");
@@ -19,6 +23,137 @@ TEST_F(RuntimeTest, ContainerRunsACommandAsItsRoot) {
   auto output = run_in(*container, 0, "id -u; hostname; ls -ld /usr /etc | wc -l");
   EXPECT_EQ(output.status, 0);
   EXPECT_EQ(output.text, "0\nsandbox-host\n2\n");
+}
+
+TEST_F(RuntimeTest, PidsLimitHolds) {
+  auto wanted = spec("pids");
+  wanted.limits.pids = 20;
+  auto container = await(runtime_->create(wanted));
+  ASSERT_TRUE(container) << container.error().message();
+  auto output = run_in(**container, 1000, "for i in $(seq 40); do sleep 5 & done; echo done");
+  EXPECT_THAT(output.text, HasSubstr("fork")) << output.text;
+}
+
+TEST_F(RuntimeTest, MemoryLimitKillsTheGreedyProcessOnly) {
+  auto wanted = spec("memory");
+  wanted.limits.memory_mb = 64;
+  auto container = await(runtime_->create(wanted));
+  ASSERT_TRUE(container) << container.error().message();
+  auto output =
+      run_in(**container, 1000, "exec python3 -c 'x = b\"x\" * (200 << 20); print(len(x))'");
+  EXPECT_EQ(output.status, 128 + SIGKILL) << output.text;
+  EXPECT_EQ(run_in(**container, 0, "echo alive").text, "alive\n");
+  auto usage = (*container)->usage();
+  ASSERT_TRUE(usage);
+  EXPECT_GE(usage->oom_kills, 1U);
+  EXPECT_GT(usage->memory_bytes, 0U);
+  EXPECT_LE(usage->memory_bytes, 64U << 20U);
+  EXPECT_GT(usage->cpu_usec, 0U);
+}
+
+TEST_F(RuntimeTest, CpuLimitHolds) {
+  auto wanted = spec("cpu");
+  wanted.limits.cpu_count = 1;
+  auto container = await(runtime_->create(wanted));
+  ASSERT_TRUE(container) << container.error().message();
+  auto before = (*container)->usage()->cpu_usec;
+  run_in(
+      **container, 0,
+      "(timeout 0.6 sh -c 'while :; do :; done' & timeout 0.6 sh -c 'while :; do :; done'; wait)");
+  auto used = (*container)->usage()->cpu_usec - before;
+  EXPECT_LT(used, 900'000U) << "two loops of 0.6 s on one CPU";
+}
+
+// A loop inside that writes the time, to see whether it runs.
+std::string last_line(const std::filesystem::path& file) {
+  auto text = base::read_file(file);
+  return text ? *text : "";
+}
+
+TEST_F(RuntimeTest, FrozenContainerStandsStillAndGoesOn) {
+  auto container = start("freeze");
+  ASSERT_TRUE(container);
+  run_in(*container, 0, "(while :; do date +%N > /tmp/tick; done) > /dev/null 2>&1 &");
+  auto file = upper("freeze") / "tmp/tick";
+  ASSERT_TRUE(await(container->freeze()));
+  ASSERT_TRUE(await(container->freeze())) << "idempotent";
+  auto first = last_line(file);
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(last_line(file), first);
+  ASSERT_TRUE(await(container->thaw()));
+  for (int i = 0; i < 100 && last_line(file) == first; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_NE(last_line(file), first);
+}
+
+TEST_F(RuntimeTest, KillEndsEverythingEvenWhenFrozen) {
+  auto container = start("kill");
+  ASSERT_TRUE(container);
+  run_in(*container, 1000, "for i in 1 2 3; do setsid sleep 1000 > /dev/null 2>&1 & done");
+  ASSERT_TRUE(await(container->freeze()));
+  ASSERT_TRUE(await(container->kill()));
+  ASSERT_TRUE(await(container->exited()));
+  EXPECT_NE(::kill(container->pid(), 0), 0);
+  container.reset();
+  drain();
+  EXPECT_EQ(cgroups_of("kill"), 0U);
+  EXPECT_FALSE(std::filesystem::exists(upper("kill")));
+}
+
+TEST_F(RuntimeTest, ExitOfTheAgentIsReported) {
+  auto container = start("exit");
+  ASSERT_TRUE(container);
+  ::kill(container->pid(), SIGKILL);
+  EXPECT_TRUE(await(container->exited()));
+}
+
+TEST_F(RuntimeTest, DestructorLeavesNothing) {
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::unique_ptr<namespaces::Container>> all;
+    for (int i = 0; i < 4; ++i) all.push_back(start("many-" + std::to_string(i)));
+    EXPECT_GE(cgroups_of("many-0"), 1U);
+    // Something to delete, with names that are no fun.
+    run_in(*all[0], 0,
+           "cd /tmp && mkdir -p 'a b/..x' && ln -s /etc/passwd link && ln -s / root && "
+           "touch \"$(printf '\\377\\n')\" && chmod 000 'a b'");
+    run_in(*all[1], 0, "cd /tmp && for i in $(seq 60); do mkdir d && cd d; done; touch deep");
+    all.clear();
+    drain();  // the names can be used again at once
+  }
+  EXPECT_EQ(cgroups_of("many-0"), 0U);
+  EXPECT_TRUE(std::filesystem::exists("/etc/passwd"));
+}
+
+TEST_F(RuntimeTest, ManyAtOnce) {
+  int left = 20;
+  std::vector<std::unique_ptr<namespaces::Container>> all;
+  for (int i = 0; i < 20; ++i) {
+    boost::asio::co_spawn(
+        io_, runtime_->create(spec("c" + std::to_string(i))),
+        [&](const std::exception_ptr&, base::Result<std::unique_ptr<namespaces::Container>> made) {
+          EXPECT_TRUE(made) << made.error().message();
+          if (made) all.push_back(std::move(*made));
+          --left;
+        });
+  }
+  io_.restart();
+  while (left > 0) io_.run_one();
+  EXPECT_EQ(all.size(), 20U);
+  for (const auto& container : all) EXPECT_EQ(run_in(*container, 0, "echo x").text, "x\n");
+}
+
+TEST_F(RuntimeTest, EndOfTheRuntimeEndsEverySandbox) {
+  auto container = start("orphan");
+  ASSERT_TRUE(container);
+  pid_t pid = container->pid();
+  runtime_.reset();
+  for (int i = 0; i < 200 && ::kill(pid, 0) == 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_NE(::kill(pid, 0), 0);
+  EXPECT_TRUE(await(container->exited()));
+  container.reset();
+  io_.restart();
+  io_.run();
+  EXPECT_EQ(cgroups_of("orphan"), 0U);
+  std::filesystem::remove_all(directory_);
 }
 
 }  // namespace namespaces_test

@@ -45,11 +45,6 @@ Output run_in(const namespaces::Container& container, unsigned uid, const std::s
   return {std::atoi(buffer.c_str()), buffer.substr(line + 1)};
 }
 
-std::size_t count_mounts() {
-  auto text = base::read_file("/proc/self/mountinfo");
-  return text ? static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) : 0;
-}
-
 namespace {
 
 void write(const fs::path& path, const std::string& text) {

@@ -29,9 +29,7 @@ struct Output {
 // Blocking; on the control channel of a container whose agent is test_agent.
 Output run_in(const namespaces::Container& container, unsigned uid, const std::string& command);
 
-// Number of mounts, cgroups and processes that carry the instance's name, for before/after
 // comparisons.
-std::size_t count_mounts();
 
 class RuntimeTest : public ::testing::Test {
  protected:
