@@ -38,7 +38,8 @@ struct Endpoint {
 // start_time, boot_id).
 Endpoint make_endpoint(const config::Options& options, std::string instance);
 
-// Writes <instance_dir>/endpoint.json (0644), complete or not at all.
+// Writes <instance_dir>/endpoint.json (0644), complete or not at all, and lets everybody through
+// the directory (0711, not listable): `sandlot env` runs as a user while the emulator runs as root.
 base::Result<> write_endpoint(const std::filesystem::path& instance_dir, const Endpoint& endpoint);
 base::Result<Endpoint> read_endpoint(const std::filesystem::path& file);
 
@@ -48,10 +49,6 @@ base::Result<Endpoint> read_endpoint(const std::filesystem::path& file);
 base::Result<Endpoint> find_endpoint(const std::filesystem::path& run_dir,
                                      std::optional<std::uint16_t> port = std::nullopt);
 bool is_alive(const Endpoint& endpoint);
-
-// Start time of a process (field 22 of /proc/<pid>/stat); 0 when there is none.
-std::uint64_t process_start_time(pid_t pid);
-std::string current_boot_id();
 
 // "Ready" on stdout: URLs and export lines for people, one JSON line {"event":"ready",...} when
 // stdout is no terminal.

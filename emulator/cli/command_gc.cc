@@ -1,0 +1,31 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "emulator/cli/commands.h"
+#include "namespaces/gc.h"
+
+namespace emulator::cli {
+
+int run_gc(const config::CommandLine& line) {
+  if (::geteuid() != 0) {
+    std::cerr << "sandlot gc needs root (mounts, cgroups): run it with sudo" << std::endl;
+    return config::kPrivilege;
+  }
+  auto report = namespaces::collect(line.options.run_dir, line.options.data_dir, line.dry_run);
+  if (!report) {
+    std::cerr << "sandlot gc: " << report.error().message() << std::endl;
+    return config::kFailure;
+  }
+  const char* verb = line.dry_run ? "would remove " : "removed ";
+  for (const std::string& object : report->removed) std::cout << verb << object << "\n";
+  for (const std::string& object : report->failed)
+    std::cerr << "sandlot gc: could not remove " << object << "\n";
+  std::cout << report->dead.size() << " dead and " << report->alive.size() << " live instances; "
+            << (line.dry_run ? "to remove: " : "removed: ") << report->removed.size() << std::endl;
+  return report->failed.empty() ? config::kOk : config::kFailure;
+}
+
+}  // namespace emulator::cli

@@ -1,0 +1,20 @@
+// One plain GET, blocking: how `ready` asks a running emulator, in a process that needs no event
+// loop for it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "emulator/base/result.h"
+
+namespace emulator::cli {
+
+// The status code of GET http://<host>:<port><path>. `host` is a numeric address. Errors: the errno
+// of connect, kDeadlineExceeded, kUnavailable when what answers is not HTTP.
+base::Result<int> http_status(const std::string& host,
+                              std::uint16_t port,
+                              const std::string& path,
+                              std::chrono::milliseconds limit);
+
+}  // namespace emulator::cli
