@@ -94,7 +94,7 @@ class CloudTest : public ::testing::Test {
   }
 
   boost::asio::awaitable<CloudAnswer> converse(std::string bytes, std::string method) {
-    auto [near, far] = make_memory_streams(context_.get_executor());
+    auto [near, far] = make_memory_streams(context_.get_executor(), stream_options_);
     base::TaskGroup group(context_.get_executor());
     http::Handler handler = [this](const http::RequestHead& head,
                                    http::ServerConnection& connection) {
@@ -120,6 +120,7 @@ class CloudTest : public ::testing::Test {
   }
 
   boost::asio::io_context context_;
+  MemoryStreamOptions stream_options_;
   ManualClock clock_;
   FakeSandboxService service_{clock_};
   std::unique_ptr<cloud::CloudApi> api_;

@@ -96,8 +96,13 @@ TEST_F(Sandboxes, ABodyMayBeChunked) {
       "POST /v2/sandboxes HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n"
       "content-type: application/json\r\n\r\n";
   CloudAnswer answer =
-      exchange(head + "7\r\n{\"templ\r\n10\r\nateID\":\"base\"    \r\n1\r\n}\r\n0\r\n\r\n", "POST");
+      exchange(head + "7\r\n{\"templ\r\n11\r\nateID\":\"base\"    \r\n1\r\n}\r\n0\r\n\r\n", "POST");
   EXPECT_EQ(answer.status, 201) << answer.body;
+}
+
+TEST_F(Sandboxes, ARequestMayArriveByteByByte) {
+  stream_options_.read_limit = 1;
+  EXPECT_EQ(post("/sandboxes", R"({"templateID":"base"})").status, 201);
 }
 
 TEST_F(Sandboxes, TheDomainIsLeftToClientsThatCameByOne) {
