@@ -1,5 +1,5 @@
-// What the front door needs to know of sandboxes: is there one, may it be reached, how. Implemented by
-// emulator/sandboxes; faked in tests.
+// What the front door needs to know of sandboxes: is there one, may it be reached, how. Implemented
+// by emulator/sandboxes; faked in tests.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,8 @@
 
 namespace emulator::proxy {
 
-// The live client connections of one sandbox lifecycle, so that kill and pause can cut them (contract-envd 5.10).
+// The live client connections of one sandbox lifecycle, so that kill and pause can cut them
+// (contract-envd 5.10).
 class LiveConnections {
  public:
   using Cut = std::function<void()>;
@@ -45,9 +46,9 @@ class LiveConnections {
 struct SandboxRoute {
   std::string id;
   bool paused = false;
-  std::shared_ptr<const base::UniqueFd> netns;     // sockets to it are opened in here
-  std::string address;                             // eth0, the last one tried
-  std::shared_ptr<LiveConnections> connections;    // of the present lifecycle (new after each resume)
+  std::shared_ptr<const base::UniqueFd> netns;   // sockets to it are opened in here
+  std::string address;                           // eth0, the last one tried
+  std::shared_ptr<LiveConnections> connections;  // of the present lifecycle (new after each resume)
 };
 
 class SandboxDirectory {

@@ -1,0 +1,173 @@
+// Where requests go, and what the front door answers itself.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/emulator/proxy/proxy_world.h"
+
+namespace tests {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string ask(World& world,
+                const std::string& host,
+                const std::string& path = "/",
+                const std::string& more = "") {
+  Peer client = world.client();
+  client.send("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + more + "\r\n");
+  return client.read_response();
+}
+
+std::string body_of(const std::string& answer) {
+  return answer.substr(answer.find("\r\n\r\n") + 4);
+}
+
+TEST(FrontDoor, SendsControlPlaneHostsToTheCloudApi) {
+  World world;
+  for (std::string host : {"api.localhost", "localhost", "localhost:7463", "127.0.0.1:3000",
+                           "[::1]:7463", "API.LOCALHOST:1"}) {
+    std::string answer = ask(world, host, "/sandboxes?x=1");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 201 Created")) << host;
+    EXPECT_EQ(body_of(answer), "cloud GET /sandboxes?x=1 ") << host;
+  }
+}
+
+TEST(FrontDoor, SendsItsOwnPathsToTheControlApiOnlyOnControlPlaneHosts) {
+  World world;
+  EXPECT_EQ(body_of(ask(world, "localhost", "/_sandlot/livez")), "control");
+  EXPECT_EQ(body_of(ask(world, "api.localhost", "/_sandlot")), "control");
+  EXPECT_EQ(body_of(ask(world, "localhost", "/_sandlots")), "cloud GET /_sandlots ");
+  EXPECT_THAT(ask(world, "3000-none.localhost", "/_sandlot/livez"),
+              HasSubstr("The sandbox was not found"));
+}
+
+TEST(FrontDoor, OneConnectionCarriesControlPlaneAndSandboxRequestsInTurn) {
+  World world;
+  world.add_sandbox("abc");
+  Server server([](Peer& peer) {
+    while (!peer.read_head().empty()) peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
+  });
+  Peer client = world.client();
+  std::string to_sandbox = get(server.port());
+  std::string to_cloud = "POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nxyz";
+  client.send(to_sandbox + to_cloud + to_sandbox + to_cloud + to_cloud);
+  EXPECT_EQ(body_of(client.read_response()), "here");
+  EXPECT_EQ(body_of(client.read_response()), "cloud POST /a xyz");
+  EXPECT_EQ(body_of(client.read_response()), "here");
+  EXPECT_EQ(body_of(client.read_response()), "cloud POST /a xyz");
+  EXPECT_EQ(body_of(client.read_response()), "cloud POST /a xyz");
+  // The end of the last request is noted after its answer was sent.
+  client.send(to_cloud);
+  client.read_response();
+  world.on_loop([&] {
+    ASSERT_GE(world.requests.size(), 3U);
+    EXPECT_EQ(world.requests[0].method, "POST");
+    EXPECT_EQ(world.requests[0].path, "/a");
+    EXPECT_EQ(world.requests[0].status, 201);
+  });
+}
+
+TEST(FrontDoor, WordsRoutingErrorsAsTheCloudDoes) {
+  World world;
+  EXPECT_EQ(ask(world, "example.com"),
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; "
+            "charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+            "Content-Length: 13\r\n\r\nInvalid host\n");
+  EXPECT_EQ(body_of(ask(world, "3000-ABC.localhost")), "Invalid sandbox ID\n");
+  EXPECT_EQ(body_of(ask(world, "x-abc.localhost")), "Invalid sandbox port\n");
+  EXPECT_EQ(body_of(ask(world, "localhost", "/", "E2b-Sandbox-Id: abc\r\n")), "missing header\n");
+}
+
+TEST(FrontDoor, UnknownAndPausedSandboxesAreNotFound) {
+  World world;
+  world.add_sandbox("asleep", true);
+  for (std::string id : {"nobody", "asleep"}) {
+    std::string answer = ask(world, "49983-" + id + ".localhost", "/health");
+    EXPECT_THAT(
+        answer,
+        StartsWith(
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json; charset=utf-8\r\n"));
+    EXPECT_EQ(body_of(answer), "{\"sandboxId\":\"" + id +
+                                   "\",\"message\":\"The sandbox was not found\",\"code\":502}");
+  }
+}
+
+TEST(FrontDoor, BrowsersGetPages) {
+  World world;
+  std::string answer =
+      ask(world, "3000-nobody.localhost", "/", "User-Agent: Mozilla/5.0\r\nAccept: text/html\r\n");
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/html; charset=utf-8\r\n"));
+  EXPECT_THAT(body_of(answer), StartsWith("<html"));
+  EXPECT_THAT(body_of(answer), EndsWith("</html>"));
+  EXPECT_THAT(answer, HasSubstr("Sandbox Not Found"));
+  EXPECT_THAT(answer, HasSubstr("nobody"));
+}
+
+TEST(FrontDoor, TheDaemonsControlRoutesAreReserved) {
+  World world;
+  world.add_sandbox("abc");
+  for (std::string path : {"/init", "//init/", "/x/../init?a=1", "/%69nit"}) {
+    std::string answer = ask(world, "49983-abc.localhost", path);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 Not Found")) << path;
+    EXPECT_EQ(body_of(answer),
+              "{\"message\":\"This endpoint is reserved for the E2B control plane and is not "
+              "reachable through the "
+              "sandbox URL\",\"path\":\"/init\",\"code\":404}");
+  }
+}
+
+TEST(FrontDoor, RefusesMalformedRequestsAndCloses) {
+  World world;
+  for (std::string bytes :
+       {"GET /\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n bad: fold\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
+    Peer client = world.client();
+    client.send(bytes);
+    EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 400 Bad Request\r\n")) << bytes;
+    EXPECT_EQ(client.next_event(), "end");
+  }
+}
+
+TEST(FrontDoor, RefusesAnEndlessHead) {
+  World world;
+  Peer client = world.client();
+  client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(70000, 'x'));
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST(FrontDoor, ACloseInTheRequestIsObeyed) {
+  World world;
+  world.add_sandbox("abc");
+  Server server([](Peer& peer) {
+    while (!peer.read_head().empty()) peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  });
+  Peer client = world.client();
+  client.send(get(server.port(), "/", "Connection: close\r\n"));
+  EXPECT_EQ(client.read_all(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
+TEST(FrontDoor, ListensOnBothLoopbacksAndNamesABusyPort) {
+  World world;
+  boost::asio::io_context context;
+  emulator::proxy::FrontDoorParts parts{world, nullptr, nullptr, nullptr};
+  emulator::proxy::FrontDoor door(context.get_executor(), {}, parts);
+  emulator::proxy::ListenOptions options;
+  options.port = world.port();
+  auto listener = emulator::proxy::Listener::open(context.get_executor(), door, options);
+  ASSERT_FALSE(listener.has_value());
+  EXPECT_EQ(listener.error().code(), base::Errc::kAlreadyExists);
+  EXPECT_THAT(listener.error().message(),
+              HasSubstr("port " + std::to_string(world.port()) + " is in use"));
+  options.address = "::1";
+  listener = emulator::proxy::Listener::open(context.get_executor(), door, options);
+  ASSERT_FALSE(listener.has_value());
+  EXPECT_EQ(listener.error().code(), base::Errc::kAlreadyExists);
+}
+
+}  // namespace
+}  // namespace tests
