@@ -134,21 +134,17 @@ Result<> RootfsBuilder::enter_own_mounts(const fs::path& scratch, const fs::path
   return {};
 }
 
-Result<UniqueFd> RootfsBuilder::userns_of(IdRange ids) {
-  auto found = userns_fds_.find(ids.first);
-  if (found == userns_fds_.end()) {
-    SANDLOT_TRY(auto fd, userns_(ids));
-    found = userns_fds_.emplace(ids.first, std::move(fd)).first;
+Result<int> RootfsBuilder::userns_of(IdRange ids) {
+  if (!last_userns_ || userns_first_ != ids.first) {
+    SANDLOT_TRY(last_userns_, userns_(ids));
+    userns_first_ = ids.first;
   }
-  UniqueFd copy(::fcntl(found->second.get(), F_DUPFD_CLOEXEC, 0));
-  if (!copy) return base::fail_errno("user namespace");
-  return copy;
+  return last_userns_.get();
 }
 
 void RootfsBuilder::forget_layers() {
   for (const auto& [key, layer] : layers_) ::umount2(layer.name.c_str(), MNT_DETACH);
   layers_.clear();
-  userns_fds_.clear();
 }
 
 Result<std::string> RootfsBuilder::layer(const fs::path& path, IdRange ids) {
@@ -163,13 +159,13 @@ Result<std::string> RootfsBuilder::layer(const fs::path& path, IdRange ids) {
     ::umount2(found->second.name.c_str(), MNT_DETACH);  // the template was built anew
     layers_.erase(found);
   }
-  SANDLOT_TRY(auto userns, userns_of(ids));
+  SANDLOT_TRY(int userns, userns_of(ids));
   UniqueFd clone(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (!clone) return base::fail_errno("clone layer " + path.string());
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_IDMAP;
   attributes.propagation = MS_PRIVATE;
-  attributes.userns_fd = static_cast<__u64>(userns.get());
+  attributes.userns_fd = static_cast<__u64>(userns);
   if (::mount_setattr(clone.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
     return base::fail_errno("idmap layer " + path.string());
   }
@@ -222,6 +218,7 @@ Result<Rootfs> RootfsBuilder::build(const RootfsSpec& spec, IdRange ids, const s
   if (!spec.usr_layers.empty()) {
     SANDLOT_TRY(rootfs.usr, overlay(spec.usr_layers, ids, base + "usr-upper", base + "usr-work"));
   }
+  last_userns_.reset();
   SANDLOT_TRY(rootfs.dev, make_dev(ids));
   return rootfs;
 }

@@ -49,7 +49,7 @@ class RootfsBuilder {
     ino_t inode = 0;
   };
 
-  base::Result<base::UniqueFd> userns_of(IdRange ids);
+  base::Result<int> userns_of(IdRange ids);
   base::Result<std::string> layer(const std::filesystem::path& path, IdRange ids);
   base::Result<base::UniqueFd> overlay(const std::vector<std::filesystem::path>& layers,
                                        IdRange ids,
@@ -59,7 +59,10 @@ class RootfsBuilder {
 
   UsernsSource userns_;
   std::map<std::pair<std::uint32_t, std::string>, Layer> layers_;
-  std::map<std::uint32_t, base::UniqueFd> userns_fds_;
+  // Of the last range: the layers of one sandbox share it. The mounts need no descriptor
+  // afterwards.
+  std::uint32_t userns_first_ = 0;
+  base::UniqueFd last_userns_;
   unsigned next_layer_ = 0;
 };
 

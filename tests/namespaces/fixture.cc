@@ -16,6 +16,7 @@
 #include "namespaces/cgroup_layout.h"
 #include "namespaces/cgroup_tree.h"
 #include "namespaces/gc.h"
+#include "namespaces/instance.h"
 
 namespace namespaces_test {
 
@@ -66,7 +67,44 @@ void make_root_layer(const fs::path& root) {
   if (::chown((root / "home/user").c_str(), 1000, 1000) != 0) ADD_FAILURE() << "chown";
 }
 
+namespaces::ContainerSpec make_spec(const std::string& id, const fs::path& layer, int netns) {
+  namespaces::ContainerSpec spec;
+  spec.id = id;
+  spec.ids.first = kFirstId;
+  spec.netns_fd = netns;
+  spec.rootfs.root_layers = {layer};
+  spec.rootfs.usr_layers = {"/usr"};
+  spec.hostname = "sandbox-host";
+  return spec;
+}
+
 }  // namespace
+
+int run_until_killed(const fs::path& directory, const std::string& instance) {
+  boost::asio::io_context io;
+  auto claimed = namespaces::claim_instance(directory / "run", instance);
+  namespaces::RuntimeOptions options{instance, directory / "run" / instance, directory / "data"};
+  auto runtime = namespaces::start_linux_runtime(io.get_executor(), options);
+  if (!claimed || !runtime) return 1;
+  make_root_layer(directory / "layer");
+  auto netns = make_netns();
+  std::string pids;
+  std::vector<std::unique_ptr<namespaces::Container>> all;
+  for (const char* id : {"a", "b", "c"}) {
+    boost::asio::co_spawn(
+        io, (*runtime)->create(make_spec(id, directory / "layer", netns.get())),
+        [&](const std::exception_ptr&, base::Result<std::unique_ptr<namespaces::Container>> made) {
+          if (!made) ::_exit(2);
+          pids += std::to_string((*made)->pid()) + "\n";
+          all.push_back(std::move(*made));
+        });
+  }
+  while (all.size() < 3) io.run_one();
+  run_in(*all[0], 1000, "setsid sleep 1000 > /dev/null 2>&1 &");
+  if (!base::write_file(directory / "pids.new", pids)) return 3;
+  fs::rename(directory / "pids.new", directory / "pids");
+  for (;;) ::pause();
+}
 
 void RuntimeTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -114,14 +152,7 @@ void RuntimeTest::drain() {
 }
 
 namespaces::ContainerSpec RuntimeTest::spec(const std::string& id) {
-  namespaces::ContainerSpec spec;
-  spec.id = id;
-  spec.ids.first = kFirstId;
-  spec.netns_fd = netns_.get();
-  spec.rootfs.root_layers = {directory_ / "layer"};
-  spec.rootfs.usr_layers = {"/usr"};
-  spec.hostname = "sandbox-host";
-  return spec;
+  return make_spec(id, directory_ / "layer", netns_.get());
 }
 
 std::unique_ptr<namespaces::Container> RuntimeTest::start(const std::string& id) {

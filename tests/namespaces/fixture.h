@@ -31,6 +31,11 @@ Output run_in(const namespaces::Container& container, unsigned uid, const std::s
 
 // comparisons.
 
+// Another process with a runtime: starts three sandboxes below `directory`, writes their pids to
+// `directory`/pids and waits to be killed.
+inline constexpr const char* kCrashRole = "@crash";
+int run_until_killed(const std::filesystem::path& directory, const std::string& instance);
+
 class RuntimeTest : public ::testing::Test {
  protected:
   void SetUp() override;
