@@ -1,5 +1,6 @@
-// What turns a blank sandbox into somebody's: sent once over the control channel (one SOCK_SEQPACKET message, JSON),
-// answered by "ok" or "error: <text>". Values only; the emulator encodes, the agent decodes.
+// What turns a blank sandbox into somebody's: sent once over the control channel (one
+// SOCK_SEQPACKET message, JSON), answered by "ok" or "error: <text>". Values only; the emulator
+// encodes, the agent decodes.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,10 @@ struct SandboxConfiguration {
   std::string sandbox_id;
   std::string template_id;
   std::string build_id;
-  std::string access_token;                       // "" = no check
-  std::map<std::string, std::string> env_vars;    // the create request's envVars
+  std::string access_token;                     // "" = no check
+  std::map<std::string, std::string> env_vars;  // the create request's envVars
   std::string default_user = "user";
-  std::string default_workdir;                    // "" = the user's home
+  std::string default_workdir;  // "" = the user's home
   // What /metrics reports instead of the host's figures.
   int cpu_count = 2;
   std::int64_t memory_bytes = 0;

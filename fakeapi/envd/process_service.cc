@@ -1,0 +1,329 @@
+#include "fakeapi/envd/process_service.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <charconv>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "fakeapi/envd/caller.h"
+#include "fakeapi/envd/process_frames.h"
+
+namespace fakeapi::envd {
+
+namespace asio = boost::asio;
+using http::ConnectCode;
+using http::ConnectError;
+using http::rpc_fail;
+using http::RpcContext;
+using http::RpcStatus;
+
+namespace {
+
+// The daemon's own search path: what systemd gives its services.
+constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::size_t kWriteBatch = 96U << 10U;  // envelopes that are written together
+constexpr auto kDefaultKeepalive = std::chrono::seconds(90);
+
+std::chrono::seconds keepalive_interval(const http::Headers& headers) {
+  std::string_view text = headers.get("Keepalive-Ping-Interval");
+  int seconds = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && seconds > 0 ? std::chrono::seconds(seconds) : kDefaultKeepalive;
+}
+
+std::vector<std::string> environment_for(const User& user,
+                                         const SandboxState& state,
+                                         const ::process::ProcessConfig& config) {
+  std::map<std::string, std::string> variables = {
+      {"PATH", kPath}, {"HOME", user.home}, {"USER", user.name}, {"LOGNAME", user.name}};
+  for (auto& [name, value] : state.global_environment()) variables[name] = value;
+  for (const auto& [name, value] : config.envs()) variables[name] = value;
+  std::vector<std::string> environment;
+  environment.reserve(variables.size());
+  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
+  return environment;
+}
+
+WindowSize window_of(const ::process::PTY& pty) {
+  return {pty.size().cols(), pty.size().rows()};
+}
+
+struct StreamPlan {
+  std::chrono::seconds keepalive = kDefaultKeepalive;
+  std::optional<SteadyTime> deadline;
+  bool owner = false;  // Start: a process that timed out ends this stream
+};
+
+RpcStatus deadline_exceeded() {
+  return rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
+}
+
+RpcStatus to_status(const base::Result<>& result) {
+  if (result) return {};
+  return tl::unexpected<ConnectError>(result.error());
+}
+
+// Everything that is queued, as envelopes, up to one batch.
+void collect_output(std::string& out, http::Codec codec, Subscription& from) {
+  while (!from.empty() && out.size() < kWriteBatch) {
+    OutputEvent event = from.pop();
+    append_output_frame(out, codec, event.kind, *event.bytes);
+  }
+}
+
+// Start event, output, keepalives, end: until the process has ended or the call's time is up.
+asio::awaitable<RpcStatus> stream_events(std::shared_ptr<Process> process,
+                                         Subscription& subscription,
+                                         http::ServerStream& stream,
+                                         StreamPlan plan) {
+  std::string frames;
+  append_start_frame(frames, stream.codec(), static_cast<std::uint32_t>(process->pid()));
+  for (;;) {
+    collect_output(frames, stream.codec(), subscription);
+    if (!frames.empty()) {
+      auto written = co_await stream.send_frames(frames);
+      if (!written) co_return to_status(written);
+      frames.clear();
+    }
+    auto next_keepalive = std::chrono::steady_clock::now() + plan.keepalive;
+    while (subscription.empty()) {
+      auto now = std::chrono::steady_clock::now();
+      bool late = plan.deadline && now >= *plan.deadline;
+      if (late || (plan.owner && process->timed_out())) co_return deadline_exceeded();
+      if (process->ended()) {
+        append_end_frame(frames, stream.codec(), process->report());
+        co_return to_status(co_await stream.send_frames(frames));
+      }
+      if (now >= next_keepalive) {
+        append_keepalive_frame(frames, stream.codec());
+        break;
+      }
+      co_await subscription.wait_until(plan.deadline ? std::min(*plan.deadline, next_keepalive)
+                                                     : next_keepalive);
+    }
+  }
+}
+
+// The same, ended early by a client that leaves. The process lives on.
+asio::awaitable<RpcStatus> serve_events(std::shared_ptr<Process> process,
+                                        Subscription& subscription,
+                                        http::ServerStream& stream,
+                                        RpcContext& context,
+                                        bool owner) {
+  using asio::experimental::awaitable_operators::operator||;
+  StreamPlan plan;
+  plan.keepalive = keepalive_interval(context.head.headers);
+  plan.deadline = context.deadline;
+  plan.owner = owner;
+  auto raced = co_await (stream_events(std::move(process), subscription, stream, plan) ||
+                         context.connection.wait_for_disconnect());
+  if (raced.index() == 0) co_return std::get<0>(std::move(raced));
+  context.connection.close_after_response();
+  co_return rpc_fail(ConnectCode::kCanceled, "context canceled");
+}
+
+// What fork/exec failures are called by the real daemon.
+RpcStatus launch_error(const ::process::StartRequest& request,
+                       const std::string& cwd,
+                       const base::Error& error) {
+  const std::string words = errno_words(error.os_errno());
+  if (request.has_pty() && !error.message().starts_with("chdir")) {
+    WindowSize size = window_of(request.pty());
+    return rpc_fail(ConnectCode::kInvalidArgument,
+                    "error starting pty with command '" + request.process().cmd() + "' in dir '" +
+                        cwd + "' with '" + std::to_string(size.cols) + "' cols and '" +
+                        std::to_string(size.rows) + "' rows: " + words);
+  }
+  return rpc_fail(
+      ConnectCode::kInvalidArgument,
+      "error starting process '" + request.process().cmd() + "': fork/exec /bin/sh: " + words);
+}
+
+}  // namespace
+
+void ProcessService::add_to(http::ConnectServer& server) {
+  using namespace ::process;  // NOLINT(google-build-using-namespace): the message names of one
+                              // package
+  server.server_stream<StartRequest>(
+      "/process.Process/Start",
+      [this](const auto& q, auto& s, RpcContext& c) { return start(q, s, c); });
+  server.server_stream<ConnectRequest>(
+      "/process.Process/Connect",
+      [this](const auto& q, auto& s, RpcContext& c) { return connect(q, s, c); });
+  server.unary<ListRequest, ListResponse>(
+      "/process.Process/List",
+      [this](const auto& q, auto& r, RpcContext& c) { return list(q, r, c); });
+  server.unary<SendInputRequest, SendInputResponse>(
+      "/process.Process/SendInput",
+      [this](const auto& q, auto& r, RpcContext& c) { return send_input(q, r, c); });
+  server.client_stream<StreamInputResponse>(
+      "/process.Process/StreamInput",
+      [this](auto& m, auto& r, RpcContext& c) { return stream_input(m, r, c); });
+  server.unary<CloseStdinRequest, CloseStdinResponse>(
+      "/process.Process/CloseStdin",
+      [this](const auto& q, auto& r, RpcContext& c) { return close_stdin(q, r, c); });
+  server.unary<SendSignalRequest, SendSignalResponse>(
+      "/process.Process/SendSignal",
+      [this](const auto& q, auto& r, RpcContext& c) { return send_signal(q, r, c); });
+  server.unary<UpdateRequest, UpdateResponse>(
+      "/process.Process/Update",
+      [this](const auto& q, auto& r, RpcContext& c) { return update(q, r, c); });
+}
+
+ProcessService::Found ProcessService::launch_for(const ::process::StartRequest& request,
+                                                 const RpcContext& context) {
+  auto user = rpc_caller(context.head.headers, state_);
+  if (!user) return tl::unexpected<ConnectError>(user.error());
+  const ::process::ProcessConfig& config = request.process();
+  auto cwd = rpc_path(config.cwd(), *user, state_);
+  if (!cwd) return tl::unexpected<ConnectError>(cwd.error());
+  struct stat info {};
+  if (::stat(cwd->c_str(), &info) != 0 && errno == ENOENT) {
+    return rpc_fail(ConnectCode::kInvalidArgument, "cwd '" + *cwd + "' does not exist");
+  }
+  LaunchRequest launch;
+  launch.argv.push_back(config.cmd());
+  launch.argv.insert(launch.argv.end(), config.args().begin(), config.args().end());
+  launch.environment = environment_for(*user, state_, config);
+  launch.cwd = *cwd;
+  launch.uid = user->uid;
+  launch.gid = user->gid;
+  launch.groups = state_.users.groups_of(*user);
+  launch.stdin_pipe = !request.has_stdin() || request.stdin();
+  if (request.has_pty()) launch.pty = window_of(request.pty());
+
+  ::process::ProcessInfo process_info;
+  *process_info.mutable_config() = config;
+  if (request.has_tag()) process_info.set_tag(request.tag());
+  auto process = table_.start(launch, std::move(process_info));
+  if (!process)
+    return tl::unexpected<ConnectError>(launch_error(request, *cwd, process.error()).error());
+  return *process;
+}
+
+asio::awaitable<RpcStatus> ProcessService::start(const ::process::StartRequest& request,
+                                                 http::ServerStream& stream,
+                                                 RpcContext& context) {
+  Found process = launch_for(request, context);
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  std::shared_ptr<Process> running = *process;
+  Subscription subscription(running->output());
+  table_.run(running);
+  // The process's own deadline: it holds even when this client has gone by then.
+  if (context.deadline) running->set_deadline(*context.deadline);
+  co_return co_await serve_events(running, subscription, stream, context, true);
+}
+
+asio::awaitable<RpcStatus> ProcessService::connect(const ::process::ConnectRequest& request,
+                                                   http::ServerStream& stream,
+                                                   RpcContext& context) {
+  Found process = select(request.process(), true);
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  std::shared_ptr<Process> running = *process;
+  Subscription subscription(running->output());
+  co_return co_await serve_events(running, subscription, stream, context, false);
+}
+
+ProcessService::Found ProcessService::select(const ::process::ProcessSelector& selector,
+                                             bool ended_too) {
+  if (selector.has_pid()) {
+    auto process = table_.find(static_cast<pid_t>(selector.pid()), ended_too);
+    if (process) return process;
+    return rpc_fail(ConnectCode::kNotFound,
+                    "process with pid " + std::to_string(selector.pid()) + " not found");
+  }
+  if (selector.has_tag()) {
+    auto process = table_.find_tag(selector.tag(), ended_too);
+    if (process) return process;
+    return rpc_fail(ConnectCode::kNotFound, "process with tag " + selector.tag() + " not found");
+  }
+  return rpc_fail(ConnectCode::kUnimplemented,
+                  "invalid process selector: neither pid nor tag is set");
+}
+
+asio::awaitable<RpcStatus> ProcessService::list(const ::process::ListRequest& /*request*/,
+                                                ::process::ListResponse& response,
+                                                RpcContext& /*context*/) {
+  for (const auto& process : table_.list()) *response.add_processes() = process->info();
+  co_return RpcStatus();
+}
+
+asio::awaitable<RpcStatus> ProcessService::send_input(const ::process::SendInputRequest& request,
+                                                      ::process::SendInputResponse& /*response*/,
+                                                      RpcContext& context) {
+  Found process = select(request.process());
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  const ::process::ProcessInput& input = request.input();
+  if (input.has_stdin())
+    co_return co_await Process::write_stdin(*process, input.stdin(), context.deadline);
+  if (input.has_pty())
+    co_return co_await Process::write_pty(*process, input.pty(), context.deadline);
+  co_return rpc_fail(ConnectCode::kUnimplemented, "invalid input: neither stdin nor pty is set");
+}
+
+asio::awaitable<RpcStatus> ProcessService::stream_input(
+    http::MessageReader& reader,
+    ::process::StreamInputResponse& /*response*/,
+    RpcContext& context) {
+  ::process::StreamInputRequest message;
+  std::shared_ptr<Process> process;
+  for (;;) {
+    auto more = co_await reader.next(message);
+    if (!more) co_return tl::unexpected<ConnectError>(more.error());
+    if (!*more) co_return RpcStatus();
+    if (message.has_start()) {
+      Found found = select(message.start().process());
+      if (!found) co_return tl::unexpected<ConnectError>(found.error());
+      process = *found;
+      continue;
+    }
+    if (!message.has_data()) continue;
+    if (!process) {
+      co_return rpc_fail(ConnectCode::kInvalidArgument, "the first message must be a start event");
+    }
+    const ::process::ProcessInput& input = message.data().input();
+    RpcStatus written;
+    if (input.has_stdin()) {
+      written = co_await Process::write_stdin(process, input.stdin(), context.deadline);
+    } else if (input.has_pty()) {
+      written = co_await Process::write_pty(process, input.pty(), context.deadline);
+    } else {
+      written =
+          rpc_fail(ConnectCode::kUnimplemented, "invalid input: neither stdin nor pty is set");
+    }
+    if (!written) co_return written;
+  }
+}
+
+asio::awaitable<RpcStatus> ProcessService::close_stdin(const ::process::CloseStdinRequest& request,
+                                                       ::process::CloseStdinResponse& /*response*/,
+                                                       RpcContext& /*context*/) {
+  Found process = select(request.process());
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  co_return (*process)->close_stdin();
+}
+
+asio::awaitable<RpcStatus> ProcessService::send_signal(const ::process::SendSignalRequest& request,
+                                                       ::process::SendSignalResponse& /*response*/,
+                                                       RpcContext& /*context*/) {
+  Found process = select(request.process());
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  if (request.signal() == ::process::SIGNAL_SIGKILL) co_return (*process)->send_signal(SIGKILL);
+  if (request.signal() == ::process::SIGNAL_SIGTERM) co_return (*process)->send_signal(SIGTERM);
+  co_return rpc_fail(ConnectCode::kUnimplemented,
+                     "invalid signal: " + std::to_string(static_cast<int>(request.signal())));
+}
+
+asio::awaitable<RpcStatus> ProcessService::update(const ::process::UpdateRequest& request,
+                                                  ::process::UpdateResponse& /*response*/,
+                                                  RpcContext& /*context*/) {
+  Found process = select(request.process());
+  if (!process) co_return tl::unexpected<ConnectError>(process.error());
+  if (!request.has_pty()) co_return RpcStatus();
+  co_return (*process)->resize(window_of(request.pty()));
+}
+
+}  // namespace fakeapi::envd

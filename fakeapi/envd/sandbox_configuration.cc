@@ -1,0 +1,67 @@
+#include "fakeapi/envd/sandbox_configuration.h"
+
+#include <nlohmann/json.hpp>
+
+namespace fakeapi::envd {
+
+using base::Errc;
+using nlohmann::json;
+
+namespace {
+
+template <class T>
+void read_field(const json& object, const char* name, T& into) {
+  auto found = object.find(name);
+  if (found == object.end() || found->is_null()) return;
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (found->is_string()) into = found->get<std::string>();
+  } else {
+    if (found->is_number_integer()) into = found->get<T>();
+  }
+}
+
+}  // namespace
+
+std::string encode(const SandboxConfiguration& configuration) {
+  json object = {
+      {"sandboxID", configuration.sandbox_id},
+      {"templateID", configuration.template_id},
+      {"buildID", configuration.build_id},
+      {"accessToken", configuration.access_token},
+      {"envVars", configuration.env_vars},
+      {"defaultUser", configuration.default_user},
+      {"defaultWorkdir", configuration.default_workdir},
+      {"cpuCount", configuration.cpu_count},
+      {"memoryBytes", configuration.memory_bytes},
+      {"diskBytes", configuration.disk_bytes},
+  };
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+base::Result<SandboxConfiguration> decode_configuration(std::string_view message) {
+  json object = json::parse(message, nullptr, false);
+  if (!object.is_object())
+    return base::fail(Errc::kInvalidArgument, "configuration is not a JSON object");
+  SandboxConfiguration configuration;
+  read_field(object, "sandboxID", configuration.sandbox_id);
+  read_field(object, "templateID", configuration.template_id);
+  read_field(object, "buildID", configuration.build_id);
+  read_field(object, "accessToken", configuration.access_token);
+  read_field(object, "defaultUser", configuration.default_user);
+  read_field(object, "defaultWorkdir", configuration.default_workdir);
+  read_field(object, "cpuCount", configuration.cpu_count);
+  read_field(object, "memoryBytes", configuration.memory_bytes);
+  read_field(object, "diskBytes", configuration.disk_bytes);
+  auto variables = object.find("envVars");
+  if (variables != object.end() && variables->is_object()) {
+    for (const auto& [name, value] : variables->items()) {
+      if (value.is_string()) configuration.env_vars[name] = value.get<std::string>();
+    }
+  }
+  if (configuration.sandbox_id.empty()) {
+    return base::fail(Errc::kInvalidArgument, "configuration has no sandboxID");
+  }
+  return configuration;
+}
+
+}  // namespace fakeapi::envd
