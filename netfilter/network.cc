@@ -40,7 +40,8 @@ base::Result<> set_switch_sysctls() {
       {"ipv4/conf/default/send_redirects", "0"},
       {"ipv4/conf/all/route_localnet", "0"},
   }};
-  for (const auto& [name, value] : kSettings) SANDLOT_CHECK(set_net_sysctl(name, value));
+  SANDLOT_TRY(auto sysctls, NetSysctls::open());
+  for (const auto& [name, value] : kSettings) SANDLOT_CHECK(sysctls.set(name, value));
   return {};
 }
 

@@ -42,11 +42,12 @@ Plan plan_of(int index, std::uint32_t serial) {
 
 // Before the veth is born: its IPv6 follows the default. `lo` was there first and keeps its ::1.
 base::Result<> set_slot_sysctls() {
-  SANDLOT_CHECK(set_net_sysctl("ipv6/conf/default/disable_ipv6", "1"));
+  SANDLOT_TRY(auto sysctls, NetSysctls::open());
+  SANDLOT_CHECK(sysctls.set("ipv6/conf/default/disable_ipv6", "1"));
   // The sandbox's users are ids of the initial user namespace here: ping and low ports for all of
   // them.
-  SANDLOT_CHECK(set_net_sysctl("ipv4/ping_group_range", "0 2147483647"));
-  SANDLOT_CHECK(set_net_sysctl("ipv4/ip_unprivileged_port_start", "0"));
+  SANDLOT_CHECK(sysctls.set("ipv4/ping_group_range", "0 2147483647"));
+  SANDLOT_CHECK(sysctls.set("ipv4/ip_unprivileged_port_start", "0"));
   return {};
 }
 
