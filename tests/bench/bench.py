@@ -12,60 +12,18 @@ import json
 import os
 import pathlib
 import platform
-import re
 import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
-from harness import (CREATE, HERE, Connection, CrunPath, Emulator, Floor, Samples, Workspace, exit_of, family, http,
-                     interleave, now_us, process_table, wait_quiet)
+from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Workspace, exit_of, family, http, interleave,
+                     now_us, process_table, run_ended)
+from machine import Nginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
+from report import Report
 
 REPOSITORY = HERE.parent.parent
-GAP = 0.05  # creates this far apart: a wait for the kernel's read-copy-update would show (performance.md 2.4)
-
-
-class Report:
-    """Rows of the table; one row compares `ours` with `yardstick`, or stands alone."""
-
-    def __init__(self, quiet_limit):
-        self.rows, self.loads, self.quiet_limit = [], [], quiet_limit
-
-    def quiet(self, what):
-        load = wait_quiet(self.quiet_limit)
-        self.loads.append({"before": what, "busy_percent": load})
-        print(f"# {what}: machine {load} % busy", file=sys.stderr, flush=True)
-
-    def row(self, name, ours, unit, yardstick=None, yardstick_name="", sense="at most", target=None, aim=None, note="",
-            cpu_us=None):
-        """`sense`: "at most" compares ours/yardstick, "faster" yardstick/ours, "more" ours/yardstick from below;
-        without a yardstick the p50 itself is compared with target and aim."""
-        ours, other = Samples(ours).summary(), Samples(yardstick or []).summary()
-        value = ours["p50"]
-        if other:
-            value = other["p50"] / ours["p50"] if sense == "faster" else ours["p50"] / other["p50"]
-        met = lambda bound: None if bound is None else (value <= bound if sense == "at most" else value >= bound)
-        self.rows.append({"name": name, "unit": unit, "sandlot": ours, "yardstick_name": yardstick_name,
-                          "yardstick": other, "value": value, "is_ratio": other is not None, "sense": sense,
-                          "target": target, "aim": aim, "target_met": met(target), "aim_met": met(aim), "note": note,
-                          "cpu_us_per_operation": cpu_us})
-        print(f"#   {name}: {value:.3g} (target {target}, aim {aim})", file=sys.stderr, flush=True)
-
-    def markdown(self):
-        number = lambda x: f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}"
-        three = lambda s: f"{number(s['min'])} / {number(s['p50'])} / {number(s['p99'])}" if s else ""
-        lines = ["| what | sandlot min / p50 / p99 | yardstick | min / p50 / p99 | p50 ratio or value | target | aim | CPU us | note |",
-                 "|---|---|---|---|---|---|---|---|---|"]
-        for r in self.rows:
-            sign = "<=" if r["sense"] == "at most" else ">="
-            bound = lambda b, met: "" if b is None else f"{sign} {b} {'ok' if met else '**missed**'}"
-            value = number(r["value"]) + ("x" + (" faster" if r["sense"] == "faster" else "") if r["is_ratio"] else f" {r['unit']}")
-            cpu = r["cpu_us_per_operation"]
-            lines.append(f"| {r['name']} | {three(r['sandlot'])} {r['unit']} | {r['yardstick_name']} | {three(r['yardstick'])} "
-                         f"| {value} | {bound(r['target'], r['target_met'])} | {bound(r['aim'], r['aim_met'])} "
-                         f"| {'' if cpu is None else number(cpu)} | {r['note']} |")
-        loads = ", ".join(f"{entry['before']} {entry['busy_percent']} %" for entry in self.loads)
-        return "\n".join(lines) + f"\n\nMachine busy before each part: {loads}.\n"
+GAP = 0.05  # seconds between steps: what one leaves to do in the background is not in the next one's time
 
 
 class Bench:
@@ -124,7 +82,7 @@ class Bench:
         ours, yard, kills, destroys, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
         self.report.row("POST /sandboxes, warm pool", ours, "us", yard, "floor-fresh", target=1, aim=0.5, cpu_us=cpu,
                         note=f"CPU: create + refill + kill; the floor's {floor_cpu:.0f}")
-        self.slow_requests("warm pool", ours)
+        self.create_spaced(emulator, "warm pool")
         self.report.row("DELETE /sandboxes/{id}", kills, "us", destroys, "floor destroy", target=6, aim=3)
         floor.call("fill-slots 4")
         slots, pools = Samples(), Samples()
@@ -141,10 +99,18 @@ class Bench:
         self.report.row("the same beside floor-slots (context)", ours, "us", slots, "floor-slots")
         self.report.row("the same beside floor-pool (context)", ours, "us", pools, "floor-pool")
 
-    def slow_requests(self, name, ours):
-        slow = sum(1 for x in ours if x >= 8000)
-        self.report.row(f"creates of 8 ms or more, {name}, {GAP * 2000:.0f} ms apart", [slow], "of " + str(len(ours)), target=0,
-                        note=f"slowest {max(ours) / 1e3:.2f} ms")
+    def create_spaced(self, emulator, name):
+        """Creates 50 ms apart: a wait for the kernel's read-copy-update (8-30 ms) would show."""
+        took = Samples()
+        for _ in range(self.options.pairs):
+            time.sleep(GAP / 2)
+            sandbox, wall = emulator.create()
+            took.append(wall)
+            time.sleep(GAP / 2)
+            emulator.kill(sandbox)
+        slow = sum(1 for wall in took if wall >= 8000)
+        self.report.row(f"creates of 8 ms or more, {name}, {GAP * 1000:.0f} ms apart", [slow], f"of {len(took)}", target=0,
+                        note=f"us: p50 {took.quantile(0.5):.0f}, p99 {took.quantile(0.99):.0f}, slowest {max(took):.0f}")
 
     def create_against_crun(self, workspace, emulator):
         self.report.quiet("create beside crun")
@@ -177,7 +143,7 @@ class Bench:
         ours, yard, _, _, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
         self.report.row("POST /sandboxes, --pool 0", ours, "us", yard, "floor-fresh", target=2.5, aim=1.5, cpu_us=cpu,
                         note=f"CPU: create + kill; the floor's {floor_cpu:.0f}")
-        self.slow_requests("--pool 0", ours)
+        self.create_spaced(emulator, "--pool 0")
 
     def create_flat(self, emulator, floor):
         alive, by_mark = [], {}
@@ -191,7 +157,6 @@ class Bench:
             floor_growth = by_mark[mark][1].quantile(0.5) / by_mark[1][1].quantile(0.5)
             self.report.row(f"POST /sandboxes, warm pool, {mark} alive", by_mark[mark][0], "us", by_mark[1][0], "1 alive",
                             target=1.5, aim=1.2, note=f"floor-fresh in the same minutes: {floor_growth:.2f}x")
-            self.slow_requests(f"{mark} alive", by_mark[mark][0])
         for sandbox in alive:
             emulator.kill(sandbox)
 
@@ -219,13 +184,10 @@ class Bench:
             with Workspace() as workspace:
                 self.report.quiet(f"first command, {package}")
                 directory = workspace.directory("tti")
-                run = subprocess.run(
+                output = run_ended(
                     [self.options.binary, "exec", "--data-dir", directory / "data", "--run-dir", directory / "run",
-                     "--internet", "none", "--", "node", HERE / "tti.mjs", package, str(self.options.pairs)],
-                    stdin=subprocess.DEVNULL, capture_output=True, text=True)
-                if run.returncode != 0:
-                    raise RuntimeError(f"{package}: {run.stdout[-1000:]}{run.stderr[-3000:]}")
-                result = json.loads(run.stdout.strip().splitlines()[-1])
+                     "--internet", "none", "--", "node", HERE / "tti.mjs", package, str(self.options.pairs)])
+                result = json.loads(output.strip().splitlines()[-1])
                 part = {name: Samples(result[name]).quantile(0.5) for name in ("create", "run")}
                 self.report.row(f"create to first `true` finished, `{package}` over https", result["total"], "ms", target=80,
                                 aim=40, note=f"create {part['create']:.1f}, command {part['run']:.1f}")
@@ -358,77 +320,6 @@ class Bench:
                 warm.append(emulator.ready_ms)
                 emulator.stop()
             self.report.row("`serve` to ready, warm", warm, "ms", target=200, note=f"first start {first.ready_ms:.0f} ms")
-
-
-class Nginx:
-    """One worker on core 0 in the sandbox's network namespace."""
-
-    def __init__(self, directory, inside, backend):
-        (directory / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; worker_cpu_affinity 01; pid {directory}/pid; error_log {directory}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-  keepalive_requests 100000000;
-  upstream sandbox {{ server {backend}; keepalive 64; keepalive_requests 100000000; }}
-  server {{
-    listen 127.0.0.1:8080;
-    location / {{ proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-  }}
-}}
-""")
-        self.process = subprocess.Popen([*inside, "nginx", "-p", directory, "-c", directory / "nginx.conf"],
-                                        stdin=subprocess.DEVNULL)
-        time.sleep(0.5)
-        if self.process.poll() is not None:
-            raise RuntimeError("nginx did not start")
-
-    def worker(self):
-        return [pid for pid in family(self.process.pid) if pid != self.process.pid][-1]
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
-def pin(pid, core):
-    for task in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(task), {core})
-
-
-def own_cpu_us(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
-
-
-def wrk(pid, inside, connections, url, seconds, *headers):
-    """One run on core 1: requests per second, p50 in us, CPU us per request of process `pid`."""
-    before = own_cpu_us(pid)
-    text = subprocess.run([*inside, "taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-                           *[part for header in headers for part in ("-H", header)], url],
-                          check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        raise RuntimeError(text)
-    requests = int(re.search(r"(\d+) requests in", text)[1])
-    p50, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", text).groups()
-    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-            "p50": float(p50) * {"us": 1, "ms": 1e3, "s": 1e6}[unit], "cpu_us": (own_cpu_us(pid) - before) / requests}
-
-
-def meminfo_kb():
-    fields = dict(line.split(":") for line in open("/proc/meminfo"))
-    return {key: int(fields[key].split()[0]) for key in ("Slab", "AnonPages", "PageTables", "KernelStack", "Percpu")}
-
-
-def status_kb(pid, key):
-    match = re.search(rf"^{key}:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M)
-    return int(match[1]) if match else 0
-
-
-def smaps_kb(pid, key):
-    match = re.search(rf"^{key}:\s+(\d+)", open(f"/proc/{pid}/smaps_rollup").read(), re.M)
-    return int(match[1]) if match else 0
 
 
 def main():

@@ -334,6 +334,19 @@ def crun_config(number):
     }
 
 
+def run_ended(argv, seconds=300):
+    """Standard output of a program that ends well within the time; it is asked to end when it does not."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        output, errors = process.communicate(timeout=60)
+    if process.returncode != 0:
+        raise RuntimeError(f"{argv[0]} ended with {process.returncode}: {output[-1000:]}{errors[-3000:]}")
+    return output
+
+
 def interleave(pairs, gap_seconds, *steps):
     """Runs every step `pairs` times, A B A B, the order reversed in every second round, a gap before each."""
     for round_number in range(pairs):
