@@ -11,7 +11,9 @@
 #include <string>
 #include <string_view>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "emulator/proxy/tls.h"
 #include "fakeapi/http/byte_stream.h"

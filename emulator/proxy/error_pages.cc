@@ -161,7 +161,7 @@ ErrorPage reserved_route(std::string_view path, bool as_html) {
     return json(404, "{\"message\":" + json_string(kText) + ",\"path\":" + json_string(path) +
                          ",\"code\":404}");
   }
-  return html(404, "Reserved Endpoint", std::string(kText) + ": " + code_html(path));
+  return html(404, "Reserved Endpoint", std::string(kText).append(": ").append(code_html(path)));
 }
 
 ErrorPage resume_denied(std::string_view id, bool as_html) {
@@ -169,13 +169,13 @@ ErrorPage resume_denied(std::string_view id, bool as_html) {
       "This sandbox can't be resumed with the credentials provided. Check your access token and "
       "try again.";
   if (!as_html) return json(403, sandbox_json(id, kText, 403));
-  return html(403, "Resume Denied", code_html(id) + ": " + std::string(kText));
+  return html(403, "Resume Denied", code_html(id).append(": ").append(kText));
 }
 
 ErrorPage still_transitioning(std::string_view id, bool as_html) {
   constexpr std::string_view kText = "The sandbox is still transitioning. Try again in a moment.";
   if (!as_html) return json(409, sandbox_json(id, kText, 409));
-  return html(409, "Sandbox Transitioning", code_html(id) + ": " + std::string(kText));
+  return html(409, "Sandbox Transitioning", code_html(id).append(": ").append(kText));
 }
 
 ErrorPage too_many_connections(std::string_view id, std::size_t limit, bool as_html) {
@@ -199,7 +199,22 @@ ErrorPage plain_text(int status, std::string_view sentence) {
   return {status, "text/plain; charset=utf-8", true, std::string(sentence) + "\n"};
 }
 
+namespace {
+
+constexpr std::array<std::string_view, 7> kReserved = {"init",     "freeze", "unfreeze", "collapse",
+                                                       "fsfreeze", "fsthaw", "upgrade"};
+
+bool is_reserved(std::string_view name) {
+  return std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end();
+}
+
+}  // namespace
+
 std::string reserved_daemon_route(std::string_view path) {
+  // Without escapes and dots at the end, the last segment decides: most paths are done here.
+  bool plain = path.find('%') == std::string_view::npos && !path.empty() && path.back() != '.' &&
+               path.back() != '/';
+  if (plain && !is_reserved(path.substr(path.rfind('/') + 1))) return {};
   std::string decoded = fakeapi::http::percent_decode(path);
   std::vector<std::string_view> parts;
   std::string_view rest = decoded;
@@ -213,13 +228,8 @@ std::string reserved_daemon_route(std::string_view path) {
     }
     rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
   }
-  if (parts.size() != 1) return {};
-  constexpr std::array<std::string_view, 7> kReserved = {
-      "init", "freeze", "unfreeze", "collapse", "fsfreeze", "fsthaw", "upgrade"};
-  for (std::string_view name : kReserved) {
-    if (parts[0] == name) return "/" + std::string(name);
-  }
-  return {};
+  if (parts.size() != 1 || !is_reserved(parts[0])) return {};
+  return "/" + std::string(parts[0]);
 }
 
 }  // namespace emulator::proxy

@@ -89,7 +89,12 @@ asio::awaitable<Relay::Outcome> Relay::run(std::shared_ptr<Upstream> upstream,
                                            const WireHead& request,
                                            std::size_t head_size) {
   pin(std::move(upstream));
-  if (upstream_->lifecycle()->size() > limits_.connections) co_return Outcome::kTooMany;
+  const LiveConnections& lifecycle = *upstream_->lifecycle();
+  if (lifecycle.size() > limits_.connections && dialer_.clients(lifecycle) > limits_.connections) {
+    registration_ = LiveConnections::Registration();
+    upstream_.reset();
+    co_return Outcome::kTooMany;
+  }
   cut_ = client_gone_ = stop_upload_ = uploading_ = false;
   head_request_ = request.method == "HEAD";
   client_minor_version_ = request.minor_version;

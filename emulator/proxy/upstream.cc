@@ -61,6 +61,8 @@ Upstream::Upstream(const SandboxRoute& route, std::uint64_t port)
   registration_ = LiveConnections::add(lifecycle_, [this] {
     for (Idle& idle : idle_) idle.channel->close(true);
     idle_.clear();
+    // Idle clients still point here; the namespace must not wait for them.
+    netns_.reset();
   });
 }
 
@@ -116,6 +118,7 @@ base::Task<std::shared_ptr<Channel>> Dialer::dial(std::shared_ptr<Upstream> upst
   candidates[2] = asio::ip::make_address(upstream->address_, bad_address);
   std::size_t count = bad_address ? 2 : 3;
   base::Error last(Errc::kNotFound, "connection refused");
+  if (upstream->closed()) co_return base::fail(Errc::kCanceled, "the sandbox has ended");
   for (std::size_t n = 0; n < count; ++n) {
     std::size_t which = (upstream->first_candidate_ + n) % count;
     int family = candidates[which].is_v4() ? AF_INET : AF_INET6;
@@ -142,6 +145,14 @@ base::Task<std::shared_ptr<Channel>> Dialer::dial(std::shared_ptr<Upstream> upst
 void Dialer::keep(const std::shared_ptr<Upstream>& upstream, std::shared_ptr<Channel> channel) {
   upstream->put_idle(std::move(channel));
   arm_sweep();
+}
+
+std::size_t Dialer::clients(const LiveConnections& lifecycle) const {
+  // Each Upstream is registered as well, to close its idle connections.
+  auto own = std::count_if(upstreams_.begin(), upstreams_.end(), [&lifecycle](const auto& entry) {
+    return entry.first.first == &lifecycle;
+  });
+  return lifecycle.size() - static_cast<std::size_t>(own);
 }
 
 void Dialer::arm_sweep() {

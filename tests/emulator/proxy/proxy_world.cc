@@ -261,6 +261,10 @@ std::shared_ptr<LiveConnections> World::add_sandbox(const std::string& id, bool 
   return sandbox.connections;
 }
 
+void World::set_netns(const std::string& id, std::shared_ptr<const base::UniqueFd> netns) {
+  on_loop([&] { sandboxes_[id].netns = std::move(netns); });
+}
+
 void World::kill(const std::string& id) {
   on_loop([&] {
     auto node = sandboxes_.extract(id);

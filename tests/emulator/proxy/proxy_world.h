@@ -88,6 +88,7 @@ class World : public emulator::proxy::SandboxDirectory {
   Peer client() const { return Peer::connect(port_); }
   std::shared_ptr<emulator::proxy::LiveConnections> add_sandbox(const std::string& id,
                                                                 bool paused = false);
+  void set_netns(const std::string& id, std::shared_ptr<const base::UniqueFd> netns);
   // On the loop: cuts its connections and forgets it.
   void kill(const std::string& id);
   void on_loop(std::function<void()> work) const;

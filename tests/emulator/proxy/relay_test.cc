@@ -540,13 +540,32 @@ TEST_F(RelayTest, ConnectionsOverTheLimitAreRefused) {
   Server server(echo_heads);
   Peer first = small.client();
   first.send(get(server.port()));
-  first.read_response();
+  EXPECT_THAT(first.read_response(), StartsWith("HTTP/1.1 200 OK"));
   Peer second = small.client();
   second.send(get(server.port()));
   EXPECT_THAT(second.read_response(),
               HasSubstr("{\"sandboxId\":\"abc\",\"message\":\"The sandbox has too many concurrent "
                         "incoming connections "
                         "(limit: 1)\",\"code\":429,\"connectionLimit\":1}"));
+  first.close();
+  // Its place is free again once the door has seen it go.
+  std::string answer;
+  for (int n = 0; n < 100 && !answer.starts_with("HTTP/1.1 200"); ++n) {
+    second.send(get(server.port()));
+    answer = second.read_response();
+  }
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(RelayTest, AKilledSandboxesNamespaceIsNotHeldByIdleClients) {
+  auto netns = std::make_shared<const base::UniqueFd>(::dup(0));
+  world.set_netns("abc", netns);
+  Server server(echo_heads);
+  Peer client = world.client();
+  client.send(get(server.port()));
+  client.read_response();
+  world.kill("abc");
+  EXPECT_EQ(netns.use_count(), 1);
 }
 
 }  // namespace
