@@ -114,7 +114,8 @@ eachSdk('bad input', (sdk) => {
     await sandbox.commands.run('python3 -c "import os\nwhile True:\n  try: os.fork()\n  except OSError: os._exit(0)"', { timeoutMs: 3_000 })
       .catch(() => {})
     assert.equal((await neighbour.commands.run('echo fine')).stdout, 'fine\n')
-    assert.equal(await Sandbox.kill(sandbox.sandboxId), true)
+    // It may have died of it; what matters is that it can be removed.
+    await Sandbox.kill(sandbox.sandboxId)
     await failure(() => Sandbox.getInfo(sandbox.sandboxId), SandboxNotFoundError)
   })
 

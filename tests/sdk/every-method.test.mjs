@@ -22,7 +22,7 @@ const fails = (type, call) => ({ call, fails: type })
 function sandboxRows(sdk) {
   const { Sandbox } = sdk
   return {
-    'Sandbox.create': async (c) => { (await Sandbox.create({ timeoutMs: 30_000 })).kill() },
+    'Sandbox.create': async () => { await (await Sandbox.create({ timeoutMs: 30_000 })).kill() },
     'Sandbox.list': (c) => Sandbox.list().nextItems(),
     'paginator.hasNext': local(() => Sandbox.list().hasNext),
     'paginator.nextToken': local(() => Sandbox.list().nextToken),
@@ -60,7 +60,7 @@ function sandboxRows(sdk) {
 
 function novitaRows({ Sandbox, Novita }) {
   return {
-    'Sandbox.betaCreate': async (c) => { (await Sandbox.betaCreate({ autoPause: false, timeoutMs: 30_000 })).kill() },
+    'Sandbox.betaCreate': async () => { await (await Sandbox.betaCreate({ autoPause: false, timeoutMs: 30_000 })).kill() },
     'Sandbox.clone': (c) => Sandbox.clone(c.id, { count: 1 }),
     'Sandbox.commit': fails(Error, (c) => Sandbox.commit(c.id)),
     'Sandbox.hotplugMemory': (c) => Sandbox.hotplugMemory(c.id, 1024),
@@ -316,14 +316,17 @@ function optionRows(sdk) {
     } : {
       ...network('rules', { 'example.com': [{ transform: { headers: { 'X-A': 'b' } } }] }),
       ...network('egressProxy', { address: 'proxy.example.com:1080' }),
-      ...network('httpsPorts', [8443]),
+      // Added after 2.45, which drops them by itself.
+      ...(sdk.name === 'e2b-2.51' ? network('httpsPorts', [8443]) : {}),
       'option create iam': create({ iam: { tokens: { t: { audience: 'a', tokenType: 'JWT-SVID' } } } }),
       'option create lifecycle keepMemory': create({ lifecycle: { onTimeout: { action: 'pause', keepMemory: false } } }),
       'option pause keepMemory': (c) => c.onAnother((id) => Sandbox.pause(id, { keepMemory: false })),
-      'option connect onResume reboot': (c) => c.onAnother(async (id) => {
-        await Sandbox.pause(id)
-        await Sandbox.connect(id, { onResume: 'reboot' })
-      }),
+      ...(sdk.name === 'e2b-2.51' ? {
+        'option connect onResume reboot': (c) => c.onAnother(async (id) => {
+          await Sandbox.pause(id)
+          await Sandbox.connect(id, { onResume: 'reboot' })
+        }),
+      } : {}),
       'option createSnapshot name': (c) => c.sandbox.createSnapshot({ name: 'named' }),
     }),
   }
@@ -366,8 +369,9 @@ async function context(sdk) {
   }
 }
 
-// 404s that these rows bring about themselves: killing what the row killed already, signalling what has ended.
-const expected404 = (row, request) => request.method === 'DELETE' && request.path.startsWith('/sandboxes/') && /\.kill$|^sandbox\.kill$/.test(row)
+// 404s that tidying up brings about: killing what the row has killed, a process or a sandbox.
+const expected404 = (row, request) => request.status === 404 && (request.path === '/process.Process/SendSignal' ||
+  (request.method === 'DELETE' && request.path.startsWith('/sandboxes/') && /\.kill$/.test(row)))
 
 function judge(name, row, { error, requests }, listed) {
   const answers = requests.map((request) => `${request.method} ${request.path} ${request.status}`).join(', ')
@@ -416,7 +420,8 @@ for (const sdk of sdks) {
     })
 
     it('is known when not-built.json lists it', () => {
-      assert.deepEqual([...listed].filter((name) => !(name in rows)), [])
+      const newer = sdk.name === 'e2b-2.45' ? ['option create network.httpsPorts', 'option connect onResume reboot'] : []
+      assert.deepEqual([...listed].filter((name) => !(name in rows) && !newer.includes(name)), [])
     })
   })
 }

@@ -188,7 +188,9 @@ eachSdk('public URLs', (sdk) => {
     const server = await serve(sandbox, kHttpServer, '127.0.0.1', 3000)
     await ready(url(sandbox, 3000))
     await server.kill()
-    assert.equal(JSON.parse((await get(url(sandbox, 3000))).text).message, 'The sandbox is running but port is not open')
+    // The signal was sent; its listener is gone a moment later.
+    await eventually('the port is closed', async () =>
+      JSON.parse((await get(url(sandbox, 3000))).text).message === 'The sandbox is running but port is not open')
   })
 
   it('an unknown and a killed sandbox are 502 with their body', async (t) => {

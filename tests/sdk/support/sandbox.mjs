@@ -22,6 +22,7 @@ export function killAfter(t, sdk, sandboxId) {
 export const ownMetadata = () => ({ test: randomUUID() })
 
 // Asks `probe` until it returns something truthy, and returns that. A probe that throws counts as "not yet".
+// `what` may be a function, which sees the state at the end.
 export async function eventually(what, probe, deadlineMs = kDeadlineMs) {
   const end = Date.now() + deadlineMs
   let problem
@@ -34,7 +35,8 @@ export async function eventually(what, probe, deadlineMs = kDeadlineMs) {
       problem = error
     }
     if (Date.now() > end) {
-      assert.fail(`not within ${deadlineMs} ms: ${what}${problem ? ` (last: ${problem.stack ?? problem})` : ''}`)
+      const text = typeof what === 'function' ? what() : what
+      assert.fail(`not within ${deadlineMs} ms: ${text}${problem ? ` (last: ${problem.stack ?? problem})` : ''}`)
     }
     await pause(25)
   }

@@ -7,6 +7,7 @@ const kPrivate = new Set([
   'handle.iterateEvents', 'handle.flushDecoders', 'watch.handleEvents', 'watch.iterateEvents', 'git.runGit', 'git.runShell',
   'git.getRemoteUrl', 'git.resolveRemoteName', 'git.withRemoteCredentials', 'git.hasUpstream', 'paginator.updatePagination',
   'Secret.base',
+  'Sandbox.boundOpts', 'Volume.boundOpts', 'Template.boundOpts', 'Secret.boundOpts',
   'Sandbox.resolveOpts', 'Volume.resolveOpts', 'Template.resolveOpts', 'Secret.resolveOpts',
 ])
 
