@@ -186,7 +186,8 @@ Server::~Server() {
   for (auto& thread : threads_) thread.join();
 }
 
-World::World(FrontDoorOptions options, const TlsContext* tls) : work_(context_.get_executor()) {
+World::World(FrontDoorOptions options, const TlsContext* tls, SocketOpener open)
+    : work_(context_.get_executor()) {
   auto cloud = [](const fakeapi::http::RequestHead& head,
                   fakeapi::http::ServerConnection& connection) -> asio::awaitable<void> {
     auto body = co_await connection.read_full_body(1U << 20U);
@@ -201,12 +202,13 @@ World::World(FrontDoorOptions options, const TlsContext* tls) : work_(context_.g
     response.body = "control";
     co_await connection.send(std::move(response));
   };
-  auto open = [this](int, int family) -> base::Result<base::UniqueFd> {
+  auto plain = [this](int, int family) -> base::Result<base::UniqueFd> {
     ++sockets_opened;
     base::UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return base::fail_errno("socket");
     return fd;
   };
+  if (!open) open = plain;
   FrontDoorParts parts{*this, open, cloud, control, tls, nullptr, nullptr};
   parts.on_request = [this](const RequestRecord& record) { requests.push_back(record); };
   door_ =
@@ -261,8 +263,13 @@ std::shared_ptr<LiveConnections> World::add_sandbox(const std::string& id, bool 
   return sandbox.connections;
 }
 
-void World::set_netns(const std::string& id, std::shared_ptr<const base::UniqueFd> netns) {
-  on_loop([&] { sandboxes_[id].netns = std::move(netns); });
+void World::set_netns(const std::string& id,
+                      std::shared_ptr<const base::UniqueFd> netns,
+                      const std::string& address) {
+  on_loop([&] {
+    sandboxes_[id].netns = std::move(netns);
+    sandboxes_[id].address = address;
+  });
 }
 
 void World::kill(const std::string& id) {

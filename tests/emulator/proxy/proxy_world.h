@@ -80,15 +80,19 @@ std::uint16_t free_port();
 
 class World : public emulator::proxy::SandboxDirectory {
  public:
+  // `open` defaults to plain socket().
   explicit World(emulator::proxy::FrontDoorOptions options = {},
-                 const emulator::proxy::TlsContext* tls = nullptr);
+                 const emulator::proxy::TlsContext* tls = nullptr,
+                 emulator::proxy::SocketOpener open = nullptr);
   ~World() override;
 
   std::uint16_t port() const { return port_; }
   Peer client() const { return Peer::connect(port_); }
   std::shared_ptr<emulator::proxy::LiveConnections> add_sandbox(const std::string& id,
                                                                 bool paused = false);
-  void set_netns(const std::string& id, std::shared_ptr<const base::UniqueFd> netns);
+  void set_netns(const std::string& id,
+                 std::shared_ptr<const base::UniqueFd> netns,
+                 const std::string& address = "127.0.0.1");
   // On the loop: cuts its connections and forgets it.
   void kill(const std::string& id);
   void on_loop(std::function<void()> work) const;
