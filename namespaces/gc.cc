@@ -31,7 +31,7 @@ std::vector<std::string> entries(const fs::path& directory) {
   return names;
 }
 
-// Mount points at or below `directory`, deepest last. Escapes (\040) are undone.
+// Mount points below `directory`, the latest first.
 std::vector<std::string> mounts_below(const fs::path& directory) {
   std::vector<std::string> points;
   auto text = base::read_file("/proc/self/mountinfo");
@@ -46,6 +46,7 @@ std::vector<std::string> mounts_below(const fs::path& directory) {
     }
     if (point.starts_with(directory.string() + "/")) points.push_back(point);
   }
+  std::reverse(points.begin(), points.end());
   return points;
 }
 
@@ -86,9 +87,9 @@ class Collection {
   void collect_instance(const std::string& name) {
     for (const auto& root : layout_.used_roots()) collect_cgroups(root / instance_cgroup(name));
     fs::path run = run_root_ / name;
-    auto mounts = mounts_below(run);
-    for (auto point = mounts.rbegin(); point != mounts.rend(); ++point) unmount(*point);
-    remove_directory(run_root_, name);
+    for (const auto& point : mounts_below(run)) unmount(point);
+    // What is still mounted is not ours to delete from.
+    if (dry_run_ || mounts_below(run).empty()) remove_directory(run_root_, name);
     remove_directory(data_dir_ / "sandboxes", name);
   }
 
@@ -138,7 +139,10 @@ class Collection {
 }  // namespace
 
 Result<GcReport> collect(const fs::path& run_root, const fs::path& data_dir, bool dry_run) {
-  return Collection(run_root, data_dir, dry_run).run();
+  // The mount table knows real paths only.
+  std::error_code error;
+  fs::path real = fs::weakly_canonical(run_root, error);
+  return Collection(error ? run_root : real, data_dir, dry_run).run();
 }
 
 Result<ObjectCounts> count_objects(const fs::path& data_dir, const std::string& instance) {

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
@@ -53,12 +55,16 @@ class Removal {
     if (errno != ENOTEMPTY && errno != EEXIST) return base::fail_errno("rmdir");
     if (depth >= kMaxDepth) return move_up(directory_fd, name);
     SANDLOT_CHECK(empty(directory_fd, name, depth));
-    if (::unlinkat(directory_fd, name, AT_REMOVEDIR) != 0) return base::fail_errno("rmdir");
-    return {};
+    if (::unlinkat(directory_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    return base::fail_errno("rmdir");
   }
 
   Result<> empty(int parent_fd, const char* name, int depth) {
-    int fd = ::openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    int fd = static_cast<int>(::syscall(SYS_openat2, parent_fd, name, &how, sizeof how));
+    if (fd < 0 && errno == ENOENT) return {};
     if (fd < 0) return base::fail_errno("open directory");
     Directory directory(::fdopendir(fd));
     if (!directory) {

@@ -1,6 +1,6 @@
 // Deletes a directory tree whose content is hostile: names of any bytes, any depth, symlinks
-// anywhere. Never follows a symlink, never holds more than a few descriptors. Blocking, possibly
-// for long: off the request path.
+// anywhere. Never follows a symlink, never enters a mount, never holds more than a few descriptors.
+// Blocking, possibly for long: off the request path.
 #pragma once
 
 #include <filesystem>

@@ -30,7 +30,7 @@ TEST_F(RuntimeTest, PidsLimitHolds) {
   wanted.limits.pids = 20;
   auto container = await(runtime_->create(wanted));
   ASSERT_TRUE(container) << container.error().message();
-  auto output = run_in(**container, 1000, "for i in $(seq 40); do sleep 5 & done; echo done");
+  auto output = run_in(**container, 1000, "for i in $(seq 40); do sleep 1 & done; echo done");
   EXPECT_THAT(output.text, HasSubstr("fork")) << output.text;
 }
 

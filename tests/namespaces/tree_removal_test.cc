@@ -1,6 +1,7 @@
 #include "namespaces/tree_removal.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,19 @@ TEST_F(TreeRemovalTest, AnyNameAndModeIsDeleted) {
   ::chmod((directory_ / "victim" / name).c_str(), 0);
   ASSERT_TRUE(namespaces::remove_entry(directory_, "victim"));
   EXPECT_TRUE(fs::is_empty(directory_));
+}
+
+TEST_F(TreeRemovalTest, NeverEntersAMount) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  fs::create_directories(directory_ / "precious");
+  fs::create_directories(directory_ / "victim/mounted");
+  std::ofstream(directory_ / "precious/file") << "x";
+  auto point = directory_ / "victim/mounted";
+  ASSERT_EQ(::mount((directory_ / "precious").c_str(), point.c_str(), nullptr, MS_BIND, nullptr),
+            0);
+  EXPECT_FALSE(namespaces::remove_entry(directory_, "victim"));
+  ::umount2(point.c_str(), MNT_DETACH);
+  EXPECT_TRUE(fs::exists(directory_ / "precious/file"));
 }
 
 TEST_F(TreeRemovalTest, MissingEntryIsFine) {
