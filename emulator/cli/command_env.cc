@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <iostream>
 
 #include "emulator/cli/client_environment.h"
@@ -22,6 +24,12 @@ int run_env(const config::CommandLine& line) {
            "resolve)."
         << " To mend it: apt-get install -y libnss-myhostname, or run clients under 'sandlot exec'"
         << std::endl;
+  }
+  // The emulator runs as root; a data directory that only root may enter hides the bundle from
+  // other users.
+  if (!endpoint->bundle_file.empty() && ::access(endpoint->bundle_file.c_str(), R_OK) != 0) {
+    std::cerr << "sandlot env: " << endpoint->bundle_file
+              << " cannot be read as this user: https will not verify" << std::endl;
   }
   auto text = format_variables(client_environment(*endpoint, addressing), line.format);
   if (!text) {

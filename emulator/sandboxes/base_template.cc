@@ -28,7 +28,7 @@ constexpr std::size_t kVersionsKept = 3;
 
 // What the template takes from the machine, by name. Everything else in /etc and /var stays out; of
 // these, what is not readable by everybody stays out too (TemplateTree::copy).
-constexpr std::array<std::string_view, 40> kCopied = {"etc/adduser.conf",
+constexpr std::array<std::string_view, 41> kCopied = {"etc/adduser.conf",
                                                       "etc/alternatives",
                                                       "etc/bindresvport.blacklist",
                                                       "etc/ca-certificates.conf",
@@ -53,6 +53,7 @@ constexpr std::array<std::string_view, 40> kCopied = {"etc/adduser.conf",
                                                       "etc/login.defs",
                                                       "etc/magic",
                                                       "etc/magic.mime",
+                                                      "etc/manpath.config",
                                                       "etc/mailcap",
                                                       "etc/mime.types",
                                                       "etc/mke2fs.conf",
@@ -176,7 +177,7 @@ base::Result<> copy_dpkg(TemplateTree& root, const AccountFiles& accounts) {
   for (std::string_view name : {"arch", "available", "cmethopt", "diversions", "status"}) {
     SANDLOT_CHECK(root.copy("var/lib/dpkg/" + std::string(name)));
   }
-  SANDLOT_CHECK(root.copy("var/lib/dpkg/alternatives"));
+  SANDLOT_CHECK(root.link_files("var/lib/dpkg/alternatives"));
   SANDLOT_CHECK(root.copy("var/lib/dpkg/triggers"));
   SANDLOT_CHECK(root.link_files("var/lib/dpkg/info"));
   // dpkg stops at an override for an account that does not exist.

@@ -10,7 +10,7 @@
 
 namespace emulator::sandboxes {
 
-inline constexpr int kRecipeVersion = 1;
+inline constexpr int kRecipeVersion = 2;
 
 struct TextFile {
   std::string_view path;  // below the root, no leading slash

@@ -36,10 +36,11 @@ class TemplateTree {
   base::Result<> opaque(std::string_view path);
 
   using Keep = std::function<bool(const std::filesystem::path&)>;
-  // Copies a file, link or directory tree of the machine, owned by root. Left behind: what is
-  // missing there, what is not readable by everybody (a secret until proved otherwise), sockets and
-  // devices, files over 4 MiB, links that leave /usr and /etc or enter /usr/local, and what `keep`
-  // (asked with the path as on the machine) refuses.
+  // Copies a file, link or directory tree of the machine, owned by root (symbolic links are
+  // hard-linked where possible). Left behind: what is missing there, what is not readable by
+  // everybody (a secret until proved otherwise), sockets and devices, files over 4 MiB, links that
+  // leave /usr and /etc or enter /usr/local, and what `keep` (asked with the path as on the
+  // machine) refuses.
   base::Result<> copy(std::string_view path, const Keep& keep = nullptr);
   // As copy, but files are hard links where the file system allows it: for thousands of small files
   // that nobody changes in place (dpkg replaces its files). The tree is a read-only lower layer, so
