@@ -13,7 +13,6 @@
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
-#include "emulator/base/scope_exit.h"
 #include "emulator/cli/endpoint.h"
 #include "emulator/cli/exec_child.h"
 #include "emulator/config/command_line.h"
@@ -69,6 +68,19 @@ std::size_t count_mounts(const fs::path& below) {
   return count;
 }
 
+// <run_dir>/<instance>, removed with what is in it when everything that uses it is gone.
+class InstanceDirectory {
+ public:
+  InstanceDirectory() = default;
+  InstanceDirectory(const InstanceDirectory&) = delete;
+  InstanceDirectory& operator=(const InstanceDirectory&) = delete;
+  ~InstanceDirectory() {
+    std::error_code ignored;
+    if (!path.empty()) fs::remove_all(path, ignored);
+  }
+  fs::path path;
+};
+
 class Application final : public control::ControlPort {
  public:
   Application(const config::Options& options, std::optional<cli::ExecRequest> exec)
@@ -102,11 +114,11 @@ class Application final : public control::ControlPort {
   config::Options options_;
   std::optional<cli::ExecRequest> exec_;
   std::string instance_ = base::random_id(6);
-  fs::path instance_dir_;
   int exit_code_ = 0;
   bool ready_ = false;
 
   // Destroyed from the bottom up: what uses comes after what is used.
+  InstanceDirectory instance_directory_;
   asio::io_context context_{1};
   base::SystemClock clock_;
   sandboxes::TemplateStore templates_;
@@ -165,7 +177,7 @@ Application::Step Application::prepare_directories() {
     return failed(config::kFailure, made.error(), "run directory");
   }
   collect_garbage();
-  instance_dir_ = options_.run_dir / instance_;
+  instance_directory_.path = options_.run_dir / instance_;
   if (auto claimed = namespaces::claim_instance(options_.run_dir, instance_); !claimed) {
     return failed(config::kFailure, claimed.error(), "run directory");
   }
@@ -175,7 +187,7 @@ Application::Step Application::prepare_directories() {
 Application::Step Application::start_runtime() {
   namespaces::RuntimeOptions runtime;
   runtime.instance = instance_;
-  runtime.run_dir = instance_dir_;
+  runtime.run_dir = instance_directory_.path;
   runtime.data_dir = options_.data_dir;
   auto started = namespaces::start_linux_runtime(context_.get_executor(), runtime);
   if (!started) return failed(code_of(started.error()), started.error(), "container runtime");
@@ -192,7 +204,7 @@ Application::Step Application::make_templates() {
 }
 
 Application::Step Application::start_network() {
-  auto network = netfilter::SwitchNamespace::create(instance_dir_, netfilter::SwitchPorts());
+  auto network = netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts());
   if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
   network_ = std::move(*network);
   bool internet = options_.internet == config::Internet::kHost;
@@ -339,11 +351,11 @@ asio::awaitable<void> Application::serve() {
   for (auto& listener : listeners_) listener->start();
   ready_ = true;
   cli::Endpoint where = endpoint();
-  if (auto written = cli::write_endpoint(instance_dir_, where); !written) {
+  if (auto written = cli::write_endpoint(instance_directory_.path, where); !written) {
     base::log::warn("endpoint.failed", {{"error", written.error().message()}});
   }
   if (exec_) {
-    exit_code_ = co_await cli::run_exec_child(*exec_, where, instance_dir_);
+    exit_code_ = co_await cli::run_exec_child(*exec_, where, instance_directory_.path);
   } else {
     cli::announce_ready(where);
     co_await wait_for_signal();
@@ -366,10 +378,6 @@ asio::awaitable<void> Application::shut_down() {
 
 int Application::run() {
   ::signal(SIGPIPE, SIG_IGN);
-  base::ScopeExit remove_instance([this] {
-    std::error_code ignored;
-    if (!instance_dir_.empty()) fs::remove_all(instance_dir_, ignored);
-  });
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
                      .and_then([this] { return make_templates(); })
@@ -406,7 +414,7 @@ control::StateReport Application::count(const netfilter::NetworkCounts& network)
   report.counts.emplace_back("netns", slots_->alive());
   report.counts.emplace_back("links", network.links);
   report.counts.emplace_back("rules", network.rules);
-  report.counts.emplace_back("mounts", count_mounts(options_.data_dir) + count_mounts(instance_dir_));
+  report.counts.emplace_back("mounts", count_mounts(options_.data_dir) + count_mounts(instance_directory_.path));
   if (objects) {
     report.counts.emplace_back("cgroups", objects->cgroups);
     report.counts.emplace_back("directories", objects->directories + objects->trash);

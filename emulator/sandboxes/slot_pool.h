@@ -54,7 +54,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
  private:
   friend class SlotLease;
-  static constexpr int kLastIndex = 60000;   // 2^28 + index * 65536 must fit 32 bits
+  static constexpr int kLastIndex = 28671;   // ids stay below 2^31 (netfilter/network.h)
   static constexpr std::chrono::seconds kRest{3};
 
   base::Result<int> take_index();

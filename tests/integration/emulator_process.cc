@@ -138,7 +138,10 @@ TempDir::~TempDir() {
   fs::remove_all(path_, ignored);
 }
 
-EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(dir) {
+EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(dir) { start(options); }
+
+void EmulatorProcess::start(const Options& options) {
+  const fs::path& dir = dir_;
   std::vector<std::string> arguments = {SANDLOT_BINARY, "serve",      "--port",           "0",
                                         "--data-dir",   dir / "data", "--run-dir",        dir / "run",
                                         "--internet",   "none",       "--log-level",      "debug"};

@@ -82,6 +82,7 @@ class EmulatorProcess {
   Json state() const { return api("GET", "/_sandlot/state").json(); }
 
  private:
+  void start(const Options& options);
   int wait_for_exit();
   std::filesystem::path dir_;
   pid_t pid_ = -1;

@@ -55,7 +55,7 @@ class FakeContainer final : public namespaces::Container {
     co_return base::Result<>();
   }
   base::Task<> exited() override {
-    auto [error] = co_await exit_.async_wait(base::kUse);
+    co_await exit_.async_wait(base::kUse);
     if (!dead_) co_return base::fail(base::Errc::kCanceled, "cancelled");
     co_return base::Result<>();
   }
