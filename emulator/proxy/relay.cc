@@ -169,7 +169,10 @@ asio::awaitable<Relay::Outcome> Relay::exchange(std::size_t head_size,
     uploading_ = true;
     tasks_.spawn("proxy.upload", pump_upload(shared_from_this(), channel_));
   }
+  Upstream::Question question;
+  if (!reused) question = dialer_.asked(upstream_);
   std::size_t size = co_await read_response_head();
+  if (!reused) upstream_->answered(question);
   if (size == 0) {
     bool silent = channel_->data().empty();
     co_await finish_upload(false);

@@ -19,6 +19,8 @@ namespace {
 // connections open serves nobody else until we let go.
 constexpr std::chrono::milliseconds kSweep{500};
 constexpr std::size_t kMostIdle = 64;
+// How long a new connection may go unanswered before idle ones are given up for it.
+constexpr std::chrono::milliseconds kPatience{25};
 // Of one connect(). A full backlog drops SYNs; the cloud's proxy waits 30 s too
 // (contract-network 3.8).
 constexpr std::chrono::seconds kConnectLimit{30};
@@ -78,9 +80,19 @@ std::shared_ptr<Channel> Upstream::take_idle() {
 }
 
 void Upstream::put_idle(std::shared_ptr<Channel> channel) {
-  if (closed() || idle_.size() >= kMostIdle) return channel->close(false);
+  if (closed() || idle_.size() >= kMostIdle || starving()) return channel->close(false);
   channel->start_read();
   idle_.push_back({std::move(channel), 0});
+}
+
+bool Upstream::starving() const {
+  return !unanswered_.empty() &&
+         std::chrono::steady_clock::now() - unanswered_.front() >= kPatience;
+}
+
+void Upstream::close_idle() {
+  for (Idle& idle : idle_) idle.channel->close(false);
+  idle_.clear();
 }
 
 bool Upstream::age() {
@@ -93,7 +105,11 @@ bool Upstream::age() {
 }
 
 Dialer::Dialer(asio::any_io_executor executor, SocketOpener open, std::size_t threads)
-    : executor_(std::move(executor)), open_(std::move(open)), pool_(threads), sweep_(executor_) {}
+    : executor_(std::move(executor)),
+      open_(std::move(open)),
+      pool_(threads),
+      sweep_(executor_),
+      patience_(executor_) {}
 
 Dialer::~Dialer() {
   *alive_ = false;
@@ -145,6 +161,7 @@ base::Task<std::shared_ptr<Channel>> Dialer::dial(std::shared_ptr<Upstream> upst
 void Dialer::keep(const std::shared_ptr<Upstream>& upstream, std::shared_ptr<Channel> channel) {
   upstream->put_idle(std::move(channel));
   arm_sweep();
+  if (!upstream->unanswered_.empty()) arm_patience();
 }
 
 std::size_t Dialer::clients(const LiveConnections& lifecycle) const {
@@ -153,6 +170,34 @@ std::size_t Dialer::clients(const LiveConnections& lifecycle) const {
     return entry.first.first == &lifecycle;
   });
   return lifecycle.size() - static_cast<std::size_t>(own);
+}
+
+Upstream::Question Dialer::asked(const std::shared_ptr<Upstream>& upstream) {
+  auto& unanswered = upstream->unanswered_;
+  auto question = unanswered.insert(unanswered.end(), std::chrono::steady_clock::now());
+  arm_patience();
+  return question;
+}
+
+void Dialer::arm_patience() {
+  if (waiting_) return;
+  waiting_ = true;
+  patience_.expires_after(kPatience);
+  patience_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
+    if (!*alive) return;
+    waiting_ = false;
+    if (error) return;
+    bool more = false;
+    for (auto& [key, upstream] : upstreams_) {
+      // While one starves nothing is kept idle: only younger questions need another look.
+      if (upstream->starving()) {
+        upstream->close_idle();
+      } else if (!upstream->unanswered_.empty()) {
+        more = true;
+      }
+    }
+    if (more) arm_patience();
+  });
 }
 
 void Dialer::arm_sweep() {
@@ -173,6 +218,7 @@ void Dialer::arm_sweep() {
 
 void Dialer::stop() {
   sweep_.cancel();
+  patience_.cancel();
   for (auto& [key, upstream] : upstreams_) {
     while (auto channel = upstream->take_idle()) channel->close(false);
   }

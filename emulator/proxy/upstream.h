@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -39,6 +40,12 @@ class Upstream {
   // An idle connection that looks alive, or null.
   std::shared_ptr<Channel> take_idle();
   void put_idle(std::shared_ptr<Channel> channel);
+  // A server that serves one connection at a time and keeps it open leaves new connections
+  // unanswered until we let go of the old one. So a new connection's first request is noted from
+  // being sent until its answer begins; while one has waited for too long, nothing is kept idle.
+  using Question = std::list<std::chrono::steady_clock::time_point>::iterator;
+  void answered(Question question) { unanswered_.erase(question); }
+
   // Closes connections that have been idle for more than one call of this. False: none is left.
   bool age();
 
@@ -54,7 +61,11 @@ class Upstream {
   std::string address_;
   std::size_t first_candidate_ = 0;  // the address that answered last
   std::shared_ptr<LiveConnections> lifecycle_;
+  bool starving() const;
+  void close_idle();
+
   std::vector<Idle> idle_;
+  std::list<std::chrono::steady_clock::time_point> unanswered_;  // when asked, oldest first
   LiveConnections::Registration registration_;
 };
 
@@ -70,6 +81,8 @@ class Dialer {
   // One attempt at every address. kNotFound: refused by all (may be tried again); kUnavailable: no
   // socket.
   base::Task<std::shared_ptr<Channel>> dial(std::shared_ptr<Upstream> upstream);
+  // The first request was sent on a new connection; the Upstream is told when it is answered.
+  Upstream::Question asked(const std::shared_ptr<Upstream>& upstream);
   // Hands a connection back for re-use.
   void keep(const std::shared_ptr<Upstream>& upstream, std::shared_ptr<Channel> channel);
   // Client connections registered with a sandbox lifecycle.
@@ -79,13 +92,16 @@ class Dialer {
 
  private:
   void arm_sweep();
+  void arm_patience();
 
   boost::asio::any_io_executor executor_;
   SocketOpener open_;
   base::BlockingPool pool_;
   std::map<std::pair<LiveConnections*, std::uint64_t>, std::shared_ptr<Upstream>> upstreams_;
   boost::asio::steady_timer sweep_;
+  boost::asio::steady_timer patience_;
   bool sweeping_ = false;
+  bool waiting_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

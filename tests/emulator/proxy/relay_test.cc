@@ -1,4 +1,7 @@
 // The relay through real sockets: client, front door, server.
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -115,6 +118,34 @@ TEST_F(RelayTest, PassesChunkBytesAndTrailersUnchangedBothWays) {
   EXPECT_EQ(client.read_exactly(chunks.size()), chunks);
   client.send(get(server.port(), "/next"));
   EXPECT_THAT(client.read_response(), HasSubstr("GET /next"));
+}
+
+TEST_F(RelayTest, MessagesMayArriveInAnyPieces) {
+  auto in_pieces = [](Peer& peer, const std::string& bytes, std::size_t size) {
+    int on = 1;
+    setsockopt(peer.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    for (std::size_t at = 0; at < bytes.size(); at += size) {
+      peer.send(std::string_view(bytes).substr(at, size));
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+    }
+  };
+  std::string chunks = "3;a\r\nabc\r\n1\r\nd\r\n0\r\nX-T: 1\r\n\r\n";
+  for (std::size_t size : {1U, 2U, 3U, 7U}) {
+    Server server([&](Peer& peer) {
+      peer.read_until("X-T: 1\r\n\r\n");
+      in_pieces(peer, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", size);
+      in_pieces(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks, size);
+      peer.read_all();
+    });
+    Peer client = world.client();
+    in_pieces(client,
+              "\r\nPOST / HTTP/1.1\r\nHost: " + std::to_string(server.port()) +
+                  "-abc.localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks,
+              size);
+    EXPECT_EQ(client.read_head(), "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+    EXPECT_EQ(client.read_head(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    EXPECT_EQ(client.read_exactly(chunks.size()), chunks);
+  }
 }
 
 TEST_F(RelayTest, HeadAnswersHaveNoBodyWhateverTheyAnnounce) {
@@ -500,6 +531,27 @@ TEST_F(RelayTest, AKeptConnectionThatDiedIsReplacedUnnoticed) {
     EXPECT_EQ(client.read_response(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
   }
   EXPECT_EQ(served, 3);
+}
+
+TEST_F(RelayTest, AServerThatServesOneConnectionAtATimeServesEverybody) {
+  std::mutex one_at_a_time;
+  Server server([&](Peer& peer) {
+    std::lock_guard lock(one_at_a_time);
+    echo_heads(peer);
+  });
+  auto started = steady_clock::now();
+  std::vector<std::thread> threads;
+  for (int n = 0; n < 6; ++n) {
+    threads.emplace_back([&] {
+      Peer client = world.client();
+      for (int turn = 0; turn < 2; ++turn) {
+        client.send(get(server.port()));
+        EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 200 OK"));
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_LT(steady_clock::now() - started, std::chrono::seconds(1));
 }
 
 TEST_F(RelayTest, AClientThatLeavesEndsItsRequest) {
