@@ -47,8 +47,8 @@ struct StartFailure {
   base::Error error;
 };
 
-// Makes the step named by SANDLOT_TEST_FAIL_STEP fail in every create: for the test that a failing create leaves no
-// trace (CONTRIBUTING, "Making a create fail").
+// Makes the step named by SANDLOT_TEST_FAIL_STEP fail in every create: for the test that a failing
+// create leaves no trace (CONTRIBUTING, "Making a create fail").
 sandboxes::FailStep fail_step_from_environment() {
   const char* step = std::getenv("SANDLOT_TEST_FAIL_STEP");
   std::string wanted = step == nullptr ? "" : step;
@@ -168,7 +168,8 @@ void Application::collect_garbage() {
 
 Application::Step Application::prepare_directories() {
   if (::geteuid() != 0) {
-    return failed(config::kPrivilege, base::Error(Errc::kPermissionDenied, "sandlot serve needs root"), "start");
+    return failed(config::kPrivilege,
+                  base::Error(Errc::kPermissionDenied, "sandlot serve needs root"), "start");
   }
   if (auto made = base::make_directories(options_.data_dir, 0700); !made) {
     return failed(config::kFailure, made.error(), "data directory");
@@ -192,7 +193,7 @@ Application::Step Application::start_runtime() {
   auto started = namespaces::start_linux_runtime(context_.get_executor(), runtime);
   if (!started) return failed(code_of(started.error()), started.error(), "container runtime");
   runtime_ = std::move(*started);
-  blocking_ = std::make_unique<base::BlockingPool>(2);   // the first threads, after the spawner
+  blocking_ = std::make_unique<base::BlockingPool>(2);  // the first threads, after the spawner
   return {};
 }
 
@@ -204,7 +205,8 @@ Application::Step Application::make_templates() {
 }
 
 Application::Step Application::start_network() {
-  auto network = netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts());
+  auto network =
+      netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts());
   if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
   network_ = std::move(*network);
   bool internet = options_.internet == config::Internet::kHost;
@@ -218,13 +220,17 @@ Application::Step Application::start_network() {
   netfilter::egress::EgressProxy::Options egress;
   egress.uplink = internet ? netfilter::egress::Uplink::kHost : netfilter::egress::Uplink::kNone;
   netfilter::egress::EgressProxy::Hooks hooks;
-  hooks.sandbox_of = [this](const std::string& address) -> std::optional<netfilter::egress::SandboxRef> {
+  hooks.sandbox_of =
+      [this](const std::string& address) -> std::optional<netfilter::egress::SandboxRef> {
     auto id = service_ ? service_->id_by_address(address) : std::nullopt;
     if (!id) return std::nullopt;
     return netfilter::egress::SandboxRef{*id};
   };
-  hooks.serve_dns = [this](asio::ip::tcp::socket& client) { return forwarder_->serve_stream(client); };
-  egress_ = std::make_unique<netfilter::egress::EgressProxy>(context_.get_executor(), egress, std::move(hooks));
+  hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
+    return forwarder_->serve_stream(client);
+  };
+  egress_ = std::make_unique<netfilter::egress::EgressProxy>(context_.get_executor(), egress,
+                                                             std::move(hooks));
   if (auto started = egress_->start(*network_); !started) {
     return failed(config::kFailure, started.error(), "egress proxy");
   }
@@ -237,13 +243,13 @@ Application::Step Application::start_service() {
     return netfilter::make_slot(*network_, index, serial);
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot, options_.pool);
-  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_, options_.pool,
-                                                   fail_step);
+  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_,
+                                                   options_.pool, fail_step);
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
   hooks.cut_egress = [this](const std::string& id) { egress_->cut_all(id); };
-  service_ = std::make_unique<sandboxes::LocalSandboxService>(context_.get_executor(), clock_, templates_, *blanks_,
-                                                              std::move(hooks));
+  service_ = std::make_unique<sandboxes::LocalSandboxService>(
+      context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   blanks_->keep_ready(*templates_.find("base"));
   return {};
 }
@@ -267,15 +273,21 @@ Application::Step Application::open_front_door() {
   if (!tls) return failed(config::kFailure, tls.error(), "TLS");
   tls_ = std::move(*tls);
 
-  std::vector<std::string> hosts = {options_.domain, "api." + options_.domain, "localhost",
-                                    "api.localhost", "127.0.0.1", "[::1]"};
+  std::vector<std::string> hosts = {options_.domain, "api." + options_.domain,
+                                    "localhost",     "api.localhost",
+                                    "127.0.0.1",     "[::1]"};
   hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
   control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
   proxy::FrontDoorParts parts{
       .directory = *service_,
-      .open_socket = [](int netns, int family) { return netfilter::open_socket_in(netns, family, SOCK_STREAM); },
-      .cloud = [this](const auto& head, auto& connection) { return cloud_->handle(head, connection); },
-      .control = [this](const auto& head, auto& connection) { return control_->handle(head, connection); },
+      .open_socket =
+          [](int netns, int family) {
+            return netfilter::open_socket_in(netns, family, SOCK_STREAM);
+          },
+      .cloud = [this](const auto& head,
+                      auto& connection) { return cloud_->handle(head, connection); },
+      .control = [this](const auto& head,
+                        auto& connection) { return control_->handle(head, connection); },
       .tls = tls_.get(),
       .on_request = log_request,
       .on_relayed = nullptr};
@@ -285,7 +297,9 @@ Application::Step Application::open_front_door() {
   return {};
 }
 
-Application::Step Application::listen_on(std::uint16_t wanted, bool tls_only, std::uint16_t& bound) {
+Application::Step Application::listen_on(std::uint16_t wanted,
+                                         bool tls_only,
+                                         std::uint16_t& bound) {
   // Loopback is one listener for both families; other addresses are one each, on the same port.
   std::vector<std::string> addresses = options_.hosts;
   if (addresses == config::Options().hosts) addresses = {""};
@@ -321,8 +335,8 @@ Application::Step Application::start_listening() {
 Application::Step Application::start_dns() {
   if (!options_.dns_port) return {};
   auto servers = [this] { return resolvers_.servers(); };
-  dns_server_ = std::make_unique<dns::Server>(context_.get_executor(), std::vector<std::string>{options_.domain},
-                                              servers);
+  dns_server_ = std::make_unique<dns::Server>(context_.get_executor(),
+                                              std::vector<std::string>{options_.domain}, servers);
   auto port = dns_server_->start(options_.dns_host, *options_.dns_port);
   if (!port) return failed(config::kPortBusy, port.error(), "DNS server");
   dns_port_ = *port;
@@ -414,7 +428,8 @@ control::StateReport Application::count(const netfilter::NetworkCounts& network)
   report.counts.emplace_back("netns", slots_->alive());
   report.counts.emplace_back("links", network.links);
   report.counts.emplace_back("rules", network.rules);
-  report.counts.emplace_back("mounts", count_mounts(options_.data_dir) + count_mounts(instance_directory_.path));
+  report.counts.emplace_back(
+      "mounts", count_mounts(options_.data_dir) + count_mounts(instance_directory_.path));
   if (objects) {
     report.counts.emplace_back("cgroups", objects->cgroups);
     report.counts.emplace_back("directories", objects->directories + objects->trash);
@@ -425,7 +440,8 @@ control::StateReport Application::count(const netfilter::NetworkCounts& network)
 
 Task<control::StateReport> Application::state() {
   auto work = [this] { return netfilter::count_network(*network_); };
-  SANDLOT_CO_TRY(netfilter::NetworkCounts network, co_await base::offload(*blocking_, std::move(work)));
+  SANDLOT_CO_TRY(netfilter::NetworkCounts network,
+                 co_await base::offload(*blocking_, std::move(work)));
   co_return count(network);
 }
 

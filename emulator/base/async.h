@@ -1,4 +1,5 @@
-// Awaiting: the I/O token, deadlines, blocking work off the loop. One io_context runs on one thread.
+// Awaiting: the I/O token, deadlines, blocking work off the loop. One io_context runs on one
+// thread.
 #pragma once
 
 #include <chrono>
@@ -8,8 +9,8 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -35,8 +36,9 @@ class BlockingPool {
   boost::asio::thread_pool pool_;
 };
 
-// Runs `work` on the pool and resumes here with what it returned. Not cancellable: the await lasts until the
-// work has ended. `work` must not throw. Name the lambda before the co_await (toolchain trap, result.h):
+// Runs `work` on the pool and resumes here with what it returned. Not cancellable: the await lasts
+// until the work has ended. `work` must not throw. Name the lambda before the co_await (toolchain
+// trap, result.h):
 //   auto work = [path] { return read_file(path); };
 //   auto text = co_await offload(pool, std::move(work));
 template <class F, class R = std::invoke_result_t<F>>

@@ -13,7 +13,9 @@ namespace base {
 
 namespace asio = boost::asio;
 
-TimePoint SystemClock::now() const { return std::chrono::system_clock::now(); }
+TimePoint SystemClock::now() const {
+  return std::chrono::system_clock::now();
+}
 
 asio::awaitable<void> SystemClock::sleep_until(TimePoint when) {
   asio::system_timer timer(co_await asio::this_coro::executor, when);
@@ -26,9 +28,9 @@ std::string format_rfc3339(TimePoint time) {
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(since_epoch.count() % 1000));
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                parts.tm_sec, static_cast<int>(since_epoch.count() % 1000));
   return text.data();
 }
 

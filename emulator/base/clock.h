@@ -1,5 +1,5 @@
-// Where time comes from. Everything that expires asks a Clock, so that tests (and later the control API)
-// can move it.
+// Where time comes from. Everything that expires asks a Clock, so that tests (and later the control
+// API) can move it.
 #pragma once
 
 #include <chrono>

@@ -7,21 +7,36 @@ namespace base {
 
 std::string_view to_string(Errc code) {
   switch (code) {
-    case Errc::kInvalidArgument: return "invalid_argument";
-    case Errc::kUnauthenticated: return "unauthenticated";
-    case Errc::kPermissionDenied: return "permission_denied";
-    case Errc::kNotFound: return "not_found";
-    case Errc::kAlreadyExists: return "already_exists";
-    case Errc::kConflict: return "conflict";
-    case Errc::kFailedPrecondition: return "failed_precondition";
-    case Errc::kResourceExhausted: return "resource_exhausted";
-    case Errc::kNoSpace: return "no_space";
-    case Errc::kTooLarge: return "too_large";
-    case Errc::kUnavailable: return "unavailable";
-    case Errc::kDeadlineExceeded: return "deadline_exceeded";
-    case Errc::kCanceled: return "canceled";
-    case Errc::kUnimplemented: return "unimplemented";
-    case Errc::kInternal: return "internal";
+    case Errc::kInvalidArgument:
+      return "invalid_argument";
+    case Errc::kUnauthenticated:
+      return "unauthenticated";
+    case Errc::kPermissionDenied:
+      return "permission_denied";
+    case Errc::kNotFound:
+      return "not_found";
+    case Errc::kAlreadyExists:
+      return "already_exists";
+    case Errc::kConflict:
+      return "conflict";
+    case Errc::kFailedPrecondition:
+      return "failed_precondition";
+    case Errc::kResourceExhausted:
+      return "resource_exhausted";
+    case Errc::kNoSpace:
+      return "no_space";
+    case Errc::kTooLarge:
+      return "too_large";
+    case Errc::kUnavailable:
+      return "unavailable";
+    case Errc::kDeadlineExceeded:
+      return "deadline_exceeded";
+    case Errc::kCanceled:
+      return "canceled";
+    case Errc::kUnimplemented:
+      return "unimplemented";
+    case Errc::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -40,26 +55,37 @@ namespace {
 
 Errc code_of(int error_number) {
   switch (error_number) {
-    case ENOENT: return Errc::kNotFound;
+    case ENOENT:
+      return Errc::kNotFound;
     case EACCES:
-    case EPERM: return Errc::kPermissionDenied;
-    case EEXIST: return Errc::kAlreadyExists;
+    case EPERM:
+      return Errc::kPermissionDenied;
+    case EEXIST:
+      return Errc::kAlreadyExists;
     case ENOSPC:
-    case EDQUOT: return Errc::kNoSpace;
+    case EDQUOT:
+      return Errc::kNoSpace;
     case EMFILE:
     case ENFILE:
-    case ENOMEM: return Errc::kResourceExhausted;
-    case ETIMEDOUT: return Errc::kDeadlineExceeded;
-    case ECANCELED: return Errc::kCanceled;
-    case EINVAL: return Errc::kInvalidArgument;
+    case ENOMEM:
+      return Errc::kResourceExhausted;
+    case ETIMEDOUT:
+      return Errc::kDeadlineExceeded;
+    case ECANCELED:
+      return Errc::kCanceled;
+    case EINVAL:
+      return Errc::kInvalidArgument;
     case ENOSYS:
-    case EOPNOTSUPP: return Errc::kUnimplemented;
+    case EOPNOTSUPP:
+      return Errc::kUnimplemented;
     case ECONNREFUSED:
     case ECONNRESET:
     case EPIPE:
     case ENETUNREACH:
-    case EHOSTUNREACH: return Errc::kUnavailable;
-    default: return Errc::kInternal;
+    case EHOSTUNREACH:
+      return Errc::kUnavailable;
+    default:
+      return Errc::kInternal;
   }
 }
 

@@ -1,9 +1,9 @@
-// What went wrong, as a value: a code that callers branch on, a sentence for people, and the errno when the
-// kernel said no. Used by every folder; mapped to HTTP and Connect codes in one place each (fakeapi).
+// What went wrong, as a value: a code that callers branch on, a sentence for people, and the errno
+// when the kernel said no. Used by every folder; mapped to HTTP and Connect codes in one place each
+// (fakeapi).
 #pragma once
 
 #include <cerrno>
-
 #include <string>
 #include <string_view>
 
@@ -15,11 +15,11 @@ enum class Errc {
   kPermissionDenied,
   kNotFound,
   kAlreadyExists,
-  kConflict,            // the object is in a state that forbids this (HTTP 409)
+  kConflict,  // the object is in a state that forbids this (HTTP 409)
   kFailedPrecondition,
-  kResourceExhausted,   // a limit or quota (HTTP 429)
-  kNoSpace,             // disk or inodes (HTTP 507)
-  kTooLarge,            // body over the limit (HTTP 413)
+  kResourceExhausted,  // a limit or quota (HTTP 429)
+  kNoSpace,            // disk or inodes (HTTP 507)
+  kTooLarge,           // body over the limit (HTTP 413)
   kUnavailable,
   kDeadlineExceeded,
   kCanceled,

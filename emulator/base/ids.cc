@@ -37,7 +37,9 @@ std::string random_id(std::size_t length) {
   return id;
 }
 
-std::string make_sandbox_id() { return "i" + random_id(20); }
+std::string make_sandbox_id() {
+  return "i" + random_id(20);
+}
 
 std::string random_hex(std::size_t bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";

@@ -22,10 +22,14 @@ State& state() {
 
 spdlog::level::level_enum spdlog_level(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -35,7 +39,9 @@ std::string human_line(std::string_view event, Fields fields) {
   for (const auto& [key, value] : fields) {
     line.append(" ").append(key).append("=");
     bool plain = !value.empty() && value.find_first_of(" \"\n\t") == std::string::npos;
-    line += plain ? value : nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    line += plain ? value
+                  : nlohmann::json(value).dump(-1, ' ', false,
+                                               nlohmann::json::error_handler_t::replace);
   }
   return line;
 }
@@ -65,9 +71,8 @@ void write(Level level, std::string_view event, Fields fields) {
   State& current = state();
   auto target = spdlog_level(level);
   if (!current.logger->should_log(target)) return;
-  current.logger->log(target,
-                      current.format == Format::kJson ? json_body(event, fields)
-                                                      : human_line(event, fields));
+  current.logger->log(target, current.format == Format::kJson ? json_body(event, fields)
+                                                              : human_line(event, fields));
 }
 
 }  // namespace base::log

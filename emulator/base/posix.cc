@@ -92,7 +92,8 @@ Result<std::pair<UniqueFd, UniqueFd>> make_socketpair(int type) {
 }
 
 Result<> send_with_fds(int socket, std::string_view message, std::span<const int> fds) {
-  if (fds.size() > kMaxFds) return fail(Errc::kInvalidArgument, "too many descriptors in a message");
+  if (fds.size() > kMaxFds)
+    return fail(Errc::kInvalidArgument, "too many descriptors in a message");
   iovec part{const_cast<char*>(message.data()), message.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxFds)> control{};
   msghdr header{};

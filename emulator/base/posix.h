@@ -1,4 +1,5 @@
-// System calls as Results; EINTR is handled here and nowhere else. Everything opens with O_CLOEXEC. Blocking.
+// System calls as Results; EINTR is handled here and nowhere else. Everything opens with O_CLOEXEC.
+// Blocking.
 #pragma once
 
 #include <sys/types.h>
@@ -39,7 +40,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_socketpair(int type);
 // Sends one message with descriptors attached (SCM_RIGHTS, at most 32); blocking.
 Result<> send_with_fds(int socket, std::string_view message, std::span<const int> fds);
 struct Received {
-  std::string message;         // empty = end of file
+  std::string message;  // empty = end of file
   std::vector<UniqueFd> fds;
 };
 Result<Received> receive_with_fds(int socket, std::size_t limit = 256U << 10U);

@@ -1,5 +1,6 @@
-// A set of running coroutines that can be cancelled and joined. Every spawn in the project goes through one;
-// nothing is detached. Lives on one executor; must be joined (or empty) before destruction.
+// A set of running coroutines that can be cancelled and joined. Every spawn in the project goes
+// through one; nothing is detached. Lives on one executor; must be joined (or empty) before
+// destruction.
 #pragma once
 
 #include <cstddef>

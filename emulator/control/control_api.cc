@@ -45,8 +45,9 @@ std::string origin_host(std::string_view origin) {
 ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts)
     : port_(port), hosts_(std::move(hosts)) {
   auto route = [this](std::string method, std::string_view path, auto member) {
-    router_.add(std::move(method), path,
-                [this, member](http::RoutedRequest request) { return (this->*member)(std::move(request)); });
+    router_.add(std::move(method), path, [this, member](http::RoutedRequest request) {
+      return (this->*member)(std::move(request));
+    });
   };
   route("GET", "/_sandlot/livez", &ControlApi::live);
   route("GET", "/_sandlot/readyz", &ControlApi::ready);
@@ -69,7 +70,8 @@ std::string ControlApi::refusal(const http::RequestHead& head) const {
   return "";
 }
 
-asio::awaitable<void> ControlApi::handle(const http::RequestHead& head, http::ServerConnection& connection) {
+asio::awaitable<void> ControlApi::handle(const http::RequestHead& head,
+                                         http::ServerConnection& connection) {
   std::string reason = refusal(head);
   if (!reason.empty()) {
     auto response = error_response(403, reason);

@@ -1,5 +1,6 @@
-// The control API under /_sandlot/: what test harnesses ask of the emulator itself, next to the cloud's own API.
-// Routes built so far: livez, readyz, reset, state. Knows no sandbox; asks a ControlPort.
+// The control API under /_sandlot/: what test harnesses ask of the emulator itself, next to the
+// cloud's own API. Routes built so far: livez, readyz, reset, state. Knows no sandbox; asks a
+// ControlPort.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +15,10 @@
 namespace emulator::control {
 
 struct StateReport {
-  std::vector<std::pair<std::string, std::string>> sandboxes;   // id, "running" | "paused"
+  std::vector<std::pair<std::string, std::string>> sandboxes;  // id, "running" | "paused"
   // What the leak tests read; everything of this instance only.
-  std::vector<std::pair<std::string, std::size_t>> counts;      // "netns", "links", "mounts", "cgroups", ...
+  std::vector<std::pair<std::string, std::size_t>>
+      counts;  // "netns", "links", "mounts", "cgroups", ...
 };
 
 class ControlPort {
@@ -30,7 +32,8 @@ class ControlPort {
 
 class ControlApi {
  public:
-  // `hosts`: host names (without port) a request may address; anything else is refused (DNS rebinding).
+  // `hosts`: host names (without port) a request may address; anything else is refused (DNS
+  // rebinding).
   ControlApi(ControlPort& port, std::vector<std::string> hosts);
   // One request, one response. Paths begin with "/_sandlot/".
   boost::asio::awaitable<void> handle(const fakeapi::http::RequestHead& head,

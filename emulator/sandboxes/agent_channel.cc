@@ -25,7 +25,8 @@ base::Task<std::string> receive_answer(asio::posix::stream_descriptor& channel) 
     if (count > 0) co_return std::string(answer.data(), static_cast<std::size_t>(count));
     if (count == 0) co_return base::fail(Errc::kUnavailable, "the sandbox's agent is gone");
     if (errno != EAGAIN && errno != EINTR) co_return base::fail_errno("agent channel");
-    auto [error] = co_await channel.async_wait(asio::posix::stream_descriptor::wait_read, base::kUse);
+    auto [error] =
+        co_await channel.async_wait(asio::posix::stream_descriptor::wait_read, base::kUse);
     if (error) co_return base::fail(Errc::kCanceled, "agent channel: " + error.message());
   }
 }
@@ -40,9 +41,11 @@ base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration
   auto sent = ::send(copy, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) co_return base::fail_errno("agent channel");
   auto waiting = receive_answer(channel);
-  SANDLOT_CO_TRY(std::string answer, co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
-                                                                  "waiting for the sandbox's agent"));
-  if (answer != "ok") co_return base::fail(Errc::kInternal, "the sandbox's agent refused: " + answer);
+  SANDLOT_CO_TRY(std::string answer,
+                 co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
+                                              "waiting for the sandbox's agent"));
+  if (answer != "ok")
+    co_return base::fail(Errc::kInternal, "the sandbox's agent refused: " + answer);
   co_return base::Result<>();
 }
 

@@ -1,4 +1,5 @@
-// The emulator's end of a sandbox's control channel: tells a waiting agent whose sandbox it has become.
+// The emulator's end of a sandbox's control channel: tells a waiting agent whose sandbox it has
+// become.
 #pragma once
 
 #include "emulator/base/result.h"
@@ -6,8 +7,8 @@
 
 namespace emulator::sandboxes {
 
-// Sends the configuration and waits (at most 5 s) for the agent's "ok". The descriptor is borrowed. Errors:
-// kUnavailable when the agent is gone, kInternal with its own words when it refused.
+// Sends the configuration and waits (at most 5 s) for the agent's "ok". The descriptor is borrowed.
+// Errors: kUnavailable when the agent is gone, kInternal with its own words when it refused.
 base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration);
 
 }  // namespace emulator::sandboxes

@@ -9,8 +9,11 @@ namespace emulator::sandboxes {
 
 namespace asio = boost::asio;
 
-BlankPool::BlankPool(asio::any_io_executor executor, namespaces::ContainerRuntime& runtime,
-                     std::shared_ptr<SlotPool> slots, std::size_t per_template, FailStep fail_step)
+BlankPool::BlankPool(asio::any_io_executor executor,
+                     namespaces::ContainerRuntime& runtime,
+                     std::shared_ptr<SlotPool> slots,
+                     std::size_t per_template,
+                     FailStep fail_step)
     : runtime_(runtime),
       slots_(std::move(slots)),
       per_template_(per_template),

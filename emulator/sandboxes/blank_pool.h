@@ -1,6 +1,7 @@
-// Blank sandboxes, made ahead of need: a running agent in its namespaces with nobody's name on it. Claiming one
-// costs a message; an empty pool falls back to making one on the spot (architecture.md, decision 4). Refills in the
-// background, one at a time and only while no create is waiting. Used by LocalSandboxService.
+// Blank sandboxes, made ahead of need: a running agent in its namespaces with nobody's name on it.
+// Claiming one costs a message; an empty pool falls back to making one on the spot
+// (architecture.md, decision 4). Refills in the background, one at a time and only while no create
+// is waiting. Used by LocalSandboxService.
 #pragma once
 
 #include <cstddef>
@@ -19,18 +20,22 @@ namespace emulator::sandboxes {
 
 // A sandbox that waits for its configuration. Members in order of making; destroyed in reverse.
 struct Blank {
-  std::string id;                                       // becomes the sandbox id
+  std::string id;  // becomes the sandbox id
   SlotLease slot;
   std::unique_ptr<namespaces::Container> container;
 };
 
-// Lets a test make a step fail: returns an error when the named step should. Steps: slot, container, configure.
+// Lets a test make a step fail: returns an error when the named step should. Steps: slot,
+// container, configure.
 using FailStep = std::function<base::Result<>(std::string_view step)>;
 
 class BlankPool {
  public:
-  BlankPool(boost::asio::any_io_executor executor, namespaces::ContainerRuntime& runtime,
-            std::shared_ptr<SlotPool> slots, std::size_t per_template, FailStep fail_step);
+  BlankPool(boost::asio::any_io_executor executor,
+            namespaces::ContainerRuntime& runtime,
+            std::shared_ptr<SlotPool> slots,
+            std::size_t per_template,
+            FailStep fail_step);
 
   // Keeps blanks of this template ready from now on.
   void keep_ready(const Template& item);
@@ -60,7 +65,7 @@ class BlankPool {
   base::TaskGroup tasks_;
   bool refilling_ = false;
   bool stopping_ = false;
-  int creating_ = 0;   // creates that found the shelf empty: they go first
+  int creating_ = 0;  // creates that found the shelf empty: they go first
 };
 
 }  // namespace emulator::sandboxes

@@ -14,8 +14,11 @@ namespace asio = boost::asio;
 namespace cloud = fakeapi::cloud;
 using base::Errc;
 
-LocalSandboxService::LocalSandboxService(asio::any_io_executor executor, base::Clock& clock,
-                                         const TemplateStore& templates, BlankPool& blanks, Hooks hooks)
+LocalSandboxService::LocalSandboxService(asio::any_io_executor executor,
+                                         base::Clock& clock,
+                                         const TemplateStore& templates,
+                                         BlankPool& blanks,
+                                         Hooks hooks)
     : executor_(executor),
       clock_(clock),
       templates_(templates),
@@ -44,9 +47,11 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_settled(st
   }
 }
 
-base::Task<Blank> LocalSandboxService::take_configured(const Template& item, const cloud::NewSandbox& request,
+base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
+                                                       const cloud::NewSandbox& request,
                                                        const std::string& token) {
-  // A pooled blank may have died while it waited (out of memory, an administrator): then the next one.
+  // A pooled blank may have died while it waited (out of memory, an administrator): then the next
+  // one.
   for (int attempt = 0;; ++attempt) {
     SANDLOT_CO_TRY(Blank blank, co_await blanks_.take(item));
     SANDLOT_CO_CHECK(hooks_.fail_step("configure"));
@@ -99,7 +104,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
   tasks_.spawn("sandbox watch", watch(sandbox));
   expire_sooner();
-  base::log::debug("sandbox.created", {{"sandbox", info.sandbox_id}, {"template", item->names.front()}});
+  base::log::debug("sandbox.created",
+                   {{"sandbox", info.sandbox_id}, {"template", item->names.front()}});
   co_return info;
 }
 
@@ -115,7 +121,8 @@ base::Result<cloud::SandboxInfo> LocalSandboxService::get(std::string_view id) c
   return sandbox->info;
 }
 
-// From here on nobody can find it; its connections end without a closing frame (contract-envd 5.10).
+// From here on nobody can find it; its connections end without a closing frame
+// (contract-envd 5.10).
 void LocalSandboxService::forget(const SandboxPtr& sandbox) {
   if (sandbox->state == State::kGone) return;
   sandbox->state = State::kGone;
@@ -142,7 +149,7 @@ base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono
 
 base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
   sandbox->state = State::kPausing;
-  sandbox->info.state = cloud::SandboxState::kPaused;   // shown as paused while it is still pausing
+  sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
   sandbox->connections->cut_all();
   auto frozen = co_await sandbox->container->freeze();
   if (sandbox->state == State::kGone) {
@@ -185,7 +192,8 @@ base::Task<> LocalSandboxService::pause(std::string id) {
   co_return co_await freeze(sandbox);
 }
 
-base::Task<cloud::Connected> LocalSandboxService::connect(std::string id, std::chrono::seconds timeout) {
+base::Task<cloud::Connected> LocalSandboxService::connect(std::string id,
+                                                          std::chrono::seconds timeout) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
   cloud::Connected connected;
   base::TimePoint wanted = clock_.now() + timeout;
@@ -201,7 +209,8 @@ base::Task<cloud::Connected> LocalSandboxService::connect(std::string id, std::c
   co_return connected;
 }
 
-base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id, std::chrono::seconds timeout,
+base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id,
+                                                           std::chrono::seconds timeout,
                                                            std::optional<bool> auto_pause) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
   if (sandbox->state != State::kPaused) {
@@ -257,7 +266,9 @@ asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {
   co_await sandbox->container->kill();
 }
 
-void LocalSandboxService::expire_sooner() { deadline_changed_.cancel(); }
+void LocalSandboxService::expire_sooner() {
+  deadline_changed_.cancel();
+}
 
 asio::awaitable<void> LocalSandboxService::expire() {
   using asio::experimental::awaitable_operators::operator||;

@@ -1,5 +1,6 @@
-// The registry of sandboxes and their lifecycle: creating, running, paused, gone. Implements what the control
-// plane asks for (fakeapi/cloud) and what the front door looks up (emulator/proxy). Knows no HTTP.
+// The registry of sandboxes and their lifecycle: creating, running, paused, gone. Implements what
+// the control plane asks for (fakeapi/cloud) and what the front door looks up (emulator/proxy).
+// Knows no HTTP.
 //
 //   running --pause--> pausing --> paused --connect/resume--> resuming --> running
 //      \________________kill, timeout, death of pid 1____________________> gone
@@ -23,7 +24,8 @@
 
 namespace emulator::sandboxes {
 
-class LocalSandboxService final : public fakeapi::cloud::SandboxService, public proxy::SandboxDirectory {
+class LocalSandboxService final : public fakeapi::cloud::SandboxService,
+                                  public proxy::SandboxDirectory {
  public:
   struct Hooks {
     FailStep fail_step = [](std::string_view) { return base::Result<>(); };
@@ -31,8 +33,11 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService, public 
     std::function<void(const std::string& id)> cut_egress = [](const std::string&) {};
   };
 
-  LocalSandboxService(boost::asio::any_io_executor executor, base::Clock& clock, const TemplateStore& templates,
-                      BlankPool& blanks, Hooks hooks);
+  LocalSandboxService(boost::asio::any_io_executor executor,
+                      base::Clock& clock,
+                      const TemplateStore& templates,
+                      BlankPool& blanks,
+                      Hooks hooks);
   ~LocalSandboxService() override;
 
   base::Task<fakeapi::cloud::SandboxInfo> create(fakeapi::cloud::NewSandbox request) override;
@@ -40,8 +45,10 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService, public 
   base::Result<fakeapi::cloud::SandboxInfo> get(std::string_view id) const override;
   base::Task<> kill(std::string id) override;
   base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override;
-  base::Task<fakeapi::cloud::Connected> connect(std::string id, std::chrono::seconds timeout) override;
-  base::Task<fakeapi::cloud::SandboxInfo> resume(std::string id, std::chrono::seconds timeout,
+  base::Task<fakeapi::cloud::Connected> connect(std::string id,
+                                                std::chrono::seconds timeout) override;
+  base::Task<fakeapi::cloud::SandboxInfo> resume(std::string id,
+                                                 std::chrono::seconds timeout,
                                                  std::optional<bool> auto_pause) override;
   base::Task<> pause(std::string id) override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
@@ -66,14 +73,16 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService, public 
     State state = State::kRunning;
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
-    std::shared_ptr<proxy::LiveConnections> connections = std::make_shared<proxy::LiveConnections>();
-    boost::asio::steady_timer settled;   // cancelled at the end of each transition
+    std::shared_ptr<proxy::LiveConnections> connections =
+        std::make_shared<proxy::LiveConnections>();
+    boost::asio::steady_timer settled;  // cancelled at the end of each transition
   };
   using SandboxPtr = std::shared_ptr<Sandbox>;
 
   base::Result<SandboxPtr> find(std::string_view id) const;
   base::Task<SandboxPtr> find_settled(std::string id);
-  base::Task<Blank> take_configured(const Template& item, const fakeapi::cloud::NewSandbox& request,
+  base::Task<Blank> take_configured(const Template& item,
+                                    const fakeapi::cloud::NewSandbox& request,
                                     const std::string& token);
   base::Task<> freeze(SandboxPtr sandbox);
   base::Task<> thaw(SandboxPtr sandbox);

@@ -19,7 +19,9 @@ SlotLease& SlotLease::operator=(SlotLease&& other) noexcept {
   return *this;
 }
 
-SlotLease::~SlotLease() { give_back(); }
+SlotLease::~SlotLease() {
+  give_back();
+}
 
 void SlotLease::give_back() {
   if (!netns_) return;
@@ -40,7 +42,8 @@ base::Result<int> SlotPool::take_index() {
     resting_.pop_front();
     return index;
   }
-  if (next_index_ > kLastIndex) return base::fail(Errc::kResourceExhausted, "no network slot is free");
+  if (next_index_ > kLastIndex)
+    return base::fail(Errc::kResourceExhausted, "no network slot is free");
   return next_index_++;
 }
 

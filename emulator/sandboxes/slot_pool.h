@@ -1,6 +1,7 @@
-// Network slots, made ahead of need. A slot serves one sandbox; afterwards its namespace is dropped (nothing of a
-// tenant survives: sockets, rules, sysctls, conntrack) and its index rests before a fresh namespace takes it over.
-// Used by BlankPool. Lives on one executor; the kernel work runs on a BlockingPool.
+// Network slots, made ahead of need. A slot serves one sandbox; afterwards its namespace is dropped
+// (nothing of a tenant survives: sockets, rules, sysctls, conntrack) and its index rests before a
+// fresh namespace takes it over. Used by BlankPool. Lives on one executor; the kernel work runs on
+// a BlockingPool.
 #pragma once
 
 #include <chrono>
@@ -54,7 +55,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
  private:
   friend class SlotLease;
-  static constexpr int kLastIndex = 28671;   // ids stay below 2^31 (netfilter/network.h)
+  static constexpr int kLastIndex = 28671;  // ids stay below 2^31 (netfilter/network.h)
   static constexpr std::chrono::seconds kRest{3};
 
   base::Result<int> take_index();

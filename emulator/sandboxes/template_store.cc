@@ -15,8 +15,10 @@ const Template* TemplateStore::find(std::string_view id_or_name) const {
   return nullptr;
 }
 
-void add_built_in_templates(TemplateStore& store, const std::filesystem::path& rootfs,
-                            const std::filesystem::path& usr, base::TimePoint now) {
+void add_built_in_templates(TemplateStore& store,
+                            const std::filesystem::path& rootfs,
+                            const std::filesystem::path& usr,
+                            base::TimePoint now) {
   auto add = [&](std::string id, std::string name, int memory_mb) {
     Template item;
     item.id = std::move(id);
@@ -37,7 +39,8 @@ base::Result<> check_layers(const Template& item) {
     for (const std::filesystem::path& layer : *layers) {
       std::error_code error;
       if (std::filesystem::is_directory(layer, error)) continue;
-      return base::fail(base::Errc::kUnavailable, "the root file system of template '" + item.names.front() +
+      return base::fail(base::Errc::kUnavailable, "the root file system of template '" +
+                                                      item.names.front() +
                                                       "' is missing: " + layer.string());
     }
   }

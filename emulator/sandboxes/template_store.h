@@ -1,5 +1,5 @@
-// The templates that sandboxes are made from: names, sizes, and the directories of their root file systems.
-// Used by LocalSandboxService. Does not build templates.
+// The templates that sandboxes are made from: names, sizes, and the directories of their root file
+// systems. Used by LocalSandboxService. Does not build templates.
 #pragma once
 
 #include <filesystem>
@@ -14,12 +14,12 @@
 namespace emulator::sandboxes {
 
 struct Template {
-  std::string id;                        // 20 lower-case characters (contract-novita 2.0)
+  std::string id;  // 20 lower-case characters (contract-novita 2.0)
   std::string build_id;
-  std::vector<std::string> names;        // aliases, the first is the one shown
+  std::vector<std::string> names;  // aliases, the first is the one shown
   namespaces::Limits limits;
   int disk_size_mb = 10240;
-  namespaces::RootfsSpec rootfs;         // without `writable`
+  namespaces::RootfsSpec rootfs;  // without `writable`
   base::TimePoint created_at;
 };
 
@@ -35,8 +35,10 @@ class TemplateStore {
 };
 
 // `base` and `code-interpreter-v1`: the same root file system, derived from this machine.
-void add_built_in_templates(TemplateStore& store, const std::filesystem::path& rootfs,
-                            const std::filesystem::path& usr, base::TimePoint now);
+void add_built_in_templates(TemplateStore& store,
+                            const std::filesystem::path& rootfs,
+                            const std::filesystem::path& usr,
+                            base::TimePoint now);
 
 // kUnavailable naming the first layer that is not a directory.
 base::Result<> check_layers(const Template& item);

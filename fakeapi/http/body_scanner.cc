@@ -5,13 +5,17 @@ namespace fakeapi::http {
 
 BodyScanner::BodyScanner(BodyFraming framing) : framing_(framing) {
   switch (framing.kind) {
-    case BodyFraming::Kind::kNone: done_ = true; break;
+    case BodyFraming::Kind::kNone:
+      done_ = true;
+      break;
     case BodyFraming::Kind::kLength:
       left_ = framing.length;
       done_ = left_ == 0;
       break;
     case BodyFraming::Kind::kChunked:
-    case BodyFraming::Kind::kUntilClose: done_ = false; break;
+    case BodyFraming::Kind::kUntilClose:
+      done_ = false;
+      break;
   }
 }
 

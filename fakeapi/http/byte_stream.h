@@ -1,5 +1,5 @@
-// The transport port: bytes in, bytes out, over TCP, TLS or memory (tests). Used by one coroutine per
-// direction. Errors: kUnavailable (reset, closed), kCanceled, kDeadlineExceeded.
+// The transport port: bytes in, bytes out, over TCP, TLS or memory (tests). Used by one coroutine
+// per direction. Errors: kUnavailable (reset, closed), kCanceled, kDeadlineExceeded.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +24,12 @@ class ByteStream {
   virtual base::Task<> write_all(std::string_view first, std::string_view second = {}) = 0;
   // Half-close: no more bytes will be written.
   virtual base::Task<> shutdown_write() = 0;
-  // Closes now; pending operations end with an error. With `reset` the peer sees RST where the transport can.
+  // Closes now; pending operations end with an error. With `reset` the peer sees RST where the
+  // transport can.
   virtual void close(bool reset = false) = 0;
   virtual boost::asio::any_io_executor executor() = 0;
-  // The plain TCP socket when bytes may bypass this object (splice, readiness); null for TLS and memory.
+  // The plain TCP socket when bytes may bypass this object (splice, readiness); null for TLS and
+  // memory.
   virtual boost::asio::ip::tcp::socket* raw_socket() { return nullptr; }
 };
 

@@ -1,4 +1,5 @@
-// The only file that sees Beast: complete heads in, values out, and back to bytes. Bodies never pass here.
+// The only file that sees Beast: complete heads in, values out, and back to bytes. Bodies never
+// pass here.
 #include <charconv>
 
 #include <boost/asio/buffer.hpp>
@@ -66,7 +67,8 @@ base::Result<RequestHead> parse_request_head(std::string_view bytes) {
   return head;
 }
 
-base::Result<ResponseHead> parse_response_head(std::string_view bytes, std::string_view request_method) {
+base::Result<ResponseHead> parse_response_head(std::string_view bytes,
+                                               std::string_view request_method) {
   beast_http::response_parser<beast_http::empty_body> parser;
   parser.skip(request_method == "HEAD");
   SANDLOT_CHECK(parse(parser, bytes));
@@ -76,7 +78,8 @@ base::Result<ResponseHead> parse_response_head(std::string_view bytes, std::stri
   head.reason = std::string(message.reason());
   head.minor_version = static_cast<int>(message.version() % 10);
   head.headers = copy_headers(message);
-  bool bodiless = request_method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304;
+  bool bodiless =
+      request_method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304;
   if (bodiless) {
     head.framing.kind = BodyFraming::Kind::kNone;
   } else if (parser.chunked()) {

@@ -14,13 +14,15 @@ namespace {
 constexpr std::size_t kDrainLimit = 256U << 10U;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// Reads into `buffer` until it holds a complete head: its size, or 0 when the stream ended before any byte.
+// Reads into `buffer` until it holds a complete head: its size, or 0 when the stream ended before
+// any byte.
 base::Task<std::size_t> fill_head(ByteStream& stream, ReadBuffer& buffer, std::size_t limit) {
   for (;;) {
     // RFC 9112 2.2: empty lines before a request line are ignored.
     while (buffer.view().substr(0, 2) == "\r\n") buffer.consume(2);
     if (std::size_t size = head_size(buffer.view())) co_return size;
-    if (buffer.view().size() >= limit) co_return base::fail(Errc::kTooLarge, "HTTP head is too large");
+    if (buffer.view().size() >= limit)
+      co_return base::fail(Errc::kTooLarge, "HTTP head is too large");
     bool fresh = buffer.empty();
     SANDLOT_CO_TRY(std::size_t count, co_await buffer.fill(stream, 16384));
     if (count == 0) {
@@ -31,7 +33,9 @@ base::Task<std::size_t> fill_head(ByteStream& stream, ReadBuffer& buffer, std::s
 }
 
 // One run of payload out of the body: shared by both sides of a connection.
-base::Task<std::size_t> read_payload(ByteStream& stream, ReadBuffer& buffer, BodyScanner& scanner,
+base::Task<std::size_t> read_payload(ByteStream& stream,
+                                     ReadBuffer& buffer,
+                                     BodyScanner& scanner,
                                      std::span<char> into) {
   for (;;) {
     if (scanner.done()) co_return 0;
@@ -71,7 +75,9 @@ std::string chunk_header(std::size_t size) {
   return {text.data(), static_cast<std::size_t>(count)};
 }
 
-bool has_no_body(int status) { return status < 200 || status == 204 || status == 304; }
+bool has_no_body(int status) {
+  return status < 200 || status == 204 || status == 304;
+}
 
 }  // namespace
 
@@ -106,7 +112,8 @@ base::Task<std::size_t> ReadBuffer::fill(ByteStream& stream, std::size_t chunk) 
   co_return count;
 }
 
-ServerConnection::ServerConnection(ByteStream& stream, Limits limits) : stream_(stream), limits_(limits) {}
+ServerConnection::ServerConnection(ByteStream& stream, Limits limits)
+    : stream_(stream), limits_(limits) {}
 
 base::Task<std::optional<RequestHead>> ServerConnection::read_head() {
   SANDLOT_CO_TRY(std::size_t size, co_await fill_head(stream_, buffer_, limits_.head_bytes));
@@ -177,7 +184,9 @@ base::Task<> ServerConnection::begin(ResponseHead head) {
   co_return base::Result<>();
 }
 
-base::Task<> ServerConnection::write(std::string_view bytes) { return write(bytes, {}); }
+base::Task<> ServerConnection::write(std::string_view bytes) {
+  return write(bytes, {});
+}
 
 base::Task<> ServerConnection::write(std::string_view first, std::string_view second) {
   std::string head = std::move(pending_head_);
@@ -238,7 +247,8 @@ base::Task<> ServerConnection::wait_for_disconnect() {
   }
 }
 
-ClientConnection::ClientConnection(ByteStream& stream, Limits limits) : stream_(stream), limits_(limits) {}
+ClientConnection::ClientConnection(ByteStream& stream, Limits limits)
+    : stream_(stream), limits_(limits) {}
 
 base::Task<> ClientConnection::send_head(const RequestHead& head, std::string_view body) {
   std::string text = serialize(head);

@@ -7,7 +7,9 @@ namespace fakeapi::http {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -105,8 +107,12 @@ std::string_view RequestHead::host() const {
   return headers.get("Host");
 }
 
-std::string percent_decode(std::string_view text) { return decode(text, false); }
-std::string form_decode(std::string_view text) { return decode(text, true); }
+std::string percent_decode(std::string_view text) {
+  return decode(text, false);
+}
+std::string form_decode(std::string_view text) {
+  return decode(text, true);
+}
 
 std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query) {
   std::vector<std::pair<std::string, std::string>> pairs;

@@ -1,4 +1,5 @@
-// HTTP messages as values: heads with ordered headers. No Beast, no I/O. Bodies travel through Connection.
+// HTTP messages as values: heads with ordered headers. No Beast, no I/O. Bodies travel through
+// Connection.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace fakeapi::http {
 // ASCII case-insensitive equality, for header names and tokens.
 bool iequals(std::string_view a, std::string_view b);
 
-// Headers in the order they came; names compare without case. Values are trimmed of surrounding blanks.
+// Headers in the order they came; names compare without case. Values are trimmed of surrounding
+// blanks.
 class Headers {
  public:
   using Item = std::pair<std::string, std::string>;
@@ -31,7 +33,9 @@ class Headers {
   // True when a comma-separated header (Connection, Transfer-Encoding, Accept) lists `token`.
   bool lists(std::string_view name, std::string_view token) const;
 
-  void add(std::string name, std::string value) { items_.emplace_back(std::move(name), std::move(value)); }
+  void add(std::string name, std::string value) {
+    items_.emplace_back(std::move(name), std::move(value));
+  }
   // Replaces every header of this name.
   void set(std::string_view name, std::string value);
   void remove(std::string_view name);
@@ -52,8 +56,8 @@ struct BodyFraming {
 };
 
 struct RequestHead {
-  std::string method;   // as sent: "GET"
-  std::string target;   // as sent: "/files?path=a%20b"
+  std::string method;  // as sent: "GET"
+  std::string target;  // as sent: "/files?path=a%20b"
   int minor_version = 1;
   Headers headers;
   BodyFraming framing;
@@ -69,10 +73,11 @@ struct RequestHead {
 
 struct ResponseHead {
   int status = 200;
-  std::string reason;   // "" = the standard phrase
+  std::string reason;  // "" = the standard phrase
   int minor_version = 1;
   Headers headers;
-  BodyFraming framing;  // filled by the parser; ignored by Connection, which frames by its own rules
+  BodyFraming
+      framing;  // filled by the parser; ignored by Connection, which frames by its own rules
   bool keep_alive = true;
 };
 
@@ -85,7 +90,8 @@ struct Response {
 
 std::string_view reason_phrase(int status);
 
-// Percent-decoding of one path segment or query value; '+' stays a plus. Bad escapes stay as they are.
+// Percent-decoding of one path segment or query value; '+' stays a plus. Bad escapes stay as they
+// are.
 std::string percent_decode(std::string_view text);
 // As above with '+' read as a space (application/x-www-form-urlencoded: query strings).
 std::string form_decode(std::string_view text);

@@ -1,6 +1,6 @@
-// Method and path pattern to handler. Pattern segments: literal, or {name}. A literal beats a {name}; patterns
-// never match across '/'; captured values are percent-decoded after splitting, so "%2F" survives (contract-novita
-// 2.0). Doubled slashes are collapsed (1.2).
+// Method and path pattern to handler. Pattern segments: literal, or {name}. A literal beats a
+// {name}; patterns never match across '/'; captured values are percent-decoded after splitting, so
+// "%2F" survives (contract-novita 2.0). Doubled slashes are collapsed (1.2).
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ using PathParameters = std::map<std::string, std::string, std::less<>>;
 
 struct RoutedRequest {
   const RequestHead& head;
-  PathParameters path;          // decoded {name} values
+  PathParameters path;  // decoded {name} values
   ServerConnection& connection;
 };
 
@@ -29,9 +29,9 @@ class Router {
   void add(std::string method, std::string_view pattern, RouteHandler handler);
 
   struct Match {
-    const RouteHandler* handler = nullptr;   // null: no such path, or not with this method
+    const RouteHandler* handler = nullptr;  // null: no such path, or not with this method
     PathParameters path;
-    std::vector<std::string> allowed;        // methods of the path when the method did not match
+    std::vector<std::string> allowed;  // methods of the path when the method did not match
   };
   Match find(std::string_view method, std::string_view path) const;
 

@@ -12,7 +12,8 @@ using base::kUse;
 namespace {
 
 base::Error stream_error(const boost::system::error_code& error) {
-  auto code = error == asio::error::operation_aborted ? base::Errc::kCanceled : base::Errc::kUnavailable;
+  auto code =
+      error == asio::error::operation_aborted ? base::Errc::kCanceled : base::Errc::kUnavailable;
   return {code, "connection: " + error.message(), error.value()};
 }
 

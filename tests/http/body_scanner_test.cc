@@ -48,7 +48,8 @@ TEST(BodyScanner, FindsTheEndOfAChunkedBodyWhateverThePieces) {
 }
 
 TEST(BodyScanner, RefusesBrokenChunks) {
-  for (const char* wire : {"\r\n", "x\r\n", "5\nhello", "5\r\nhelloXX", "1111111111111111\r\n", "3\r\nabc\r\rx"}) {
+  for (const char* wire :
+       {"\r\n", "x\r\n", "5\nhello", "5\r\nhelloXX", "1111111111111111\r\n", "3\r\nabc\r\rx"}) {
     EXPECT_TRUE(scan(kChunked, wire, 64).malformed) << wire;
   }
 }

@@ -10,7 +10,8 @@ using namespace fakeapi::http;
 using Kind = BodyFraming::Kind;
 
 TEST(RequestHeadParser, KeepsTargetHeadersAndTheirCase) {
-  auto head = parse_request_head("POST /a%2Fb?x=1 HTTP/1.1\r\nHost: api.localhost:7463\r\nX-Odd-Case:  v \r\n\r\n");
+  auto head = parse_request_head(
+      "POST /a%2Fb?x=1 HTTP/1.1\r\nHost: api.localhost:7463\r\nX-Odd-Case:  v \r\n\r\n");
   ASSERT_TRUE(head) << head.error().message();
   EXPECT_EQ(head->method, "POST");
   EXPECT_EQ(head->path(), "/a%2Fb");
@@ -23,7 +24,8 @@ TEST(RequestHeadParser, KeepsTargetHeadersAndTheirCase) {
 }
 
 TEST(RequestHeadParser, DecidesTheFraming) {
-  auto chunked = parse_request_head("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  auto chunked =
+      parse_request_head("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
   ASSERT_TRUE(chunked);
   EXPECT_EQ(chunked->framing.kind, Kind::kChunked);
   auto length = parse_request_head("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
@@ -54,7 +56,8 @@ TEST(ResponseHeadParser, KnowsWhenThereIsNoBody) {
   EXPECT_EQ(framing("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "GET"), Kind::kNone);
   EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD"), Kind::kNone);
   EXPECT_EQ(framing("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET"), Kind::kNone);
-  EXPECT_EQ(framing("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "GET"), Kind::kNone);
+  EXPECT_EQ(framing("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", "GET"),
+            Kind::kNone);
   EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "GET"), Kind::kLength);
 }
 

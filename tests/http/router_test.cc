@@ -1,13 +1,15 @@
-#include <gtest/gtest.h>
-
 #include "fakeapi/http/router.h"
+
+#include <gtest/gtest.h>
 
 namespace {
 
 using fakeapi::http::RoutedRequest;
 using fakeapi::http::Router;
 
-boost::asio::awaitable<void> nothing(RoutedRequest) { co_return; }
+boost::asio::awaitable<void> nothing(RoutedRequest) {
+  co_return;
+}
 
 Router sample() {
   Router router;

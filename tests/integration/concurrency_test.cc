@@ -22,7 +22,8 @@ TEST(Concurrency, TwentyCreatesAtOnceAllWorkAndDieInAnyOrder) {
   threads.reserve(20);
   for (int i = 0; i < 20; ++i) {
     threads.emplace_back([&] {
-      HttpAnswer answer = emulator.api("POST", "/sandboxes", {{"templateID", "base"}, {"secure", false}});
+      HttpAnswer answer =
+          emulator.api("POST", "/sandboxes", {{"templateID", "base"}, {"secure", false}});
       std::lock_guard lock(mutex);
       EXPECT_EQ(answer.status, 201) << answer.body;
       ids.push_back(answer.json().value("sandboxID", ""));

@@ -14,7 +14,8 @@ class FailingCreate : public testing::TestWithParam<const char*> {};
 
 TEST_P(FailingCreate, LeavesNoTrace) {
   TempDir dir;
-  // The variable makes the named step of every create fail; see docs (CONTRIBUTING, "making a create fail").
+  // The variable makes the named step of every create fail; see docs (CONTRIBUTING, "making a
+  // create fail").
   EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {{"SANDLOT_TEST_FAIL_STEP", GetParam()}}});
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   Json before = emulator.state();
@@ -34,7 +35,8 @@ TEST_P(FailingCreate, LeavesNoTrace) {
   EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
 }
 
-INSTANTIATE_TEST_SUITE_P(AtEveryStep, FailingCreate,
+INSTANTIATE_TEST_SUITE_P(AtEveryStep,
+                         FailingCreate,
                          testing::Values("slot", "container", "configure", "register"));
 
 TEST(FailingCreateByTemplate, AMissingRootFileSystemIsNamed) {

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,8 @@
 #include <gtest/gtest.h>
 
 #include "emulator/base/posix.h"
+
+#include <spawn.h>
 
 extern char** environ;  // NOLINT(readability-redundant-declaration)
 
@@ -58,7 +59,8 @@ std::optional<std::string> unchunk(std::string_view wire) {
   }
 }
 
-constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::string base64_decode(std::string_view text) {
   std::string out;
@@ -93,13 +95,18 @@ std::string base64_encode(std::string_view text) {
 
 }  // namespace
 
-HttpAnswer request(int port, std::string_view method, std::string_view path, std::string_view body,
-                   std::string_view host, const std::vector<std::pair<std::string, std::string>>& headers) {
+HttpAnswer request(int port,
+                   std::string_view method,
+                   std::string_view path,
+                   std::string_view body,
+                   std::string_view host,
+                   const std::vector<std::pair<std::string, std::string>>& headers) {
   HttpAnswer answer;
   base::UniqueFd fd = connect_to(port);
   if (!fd) return answer;
-  std::string wire = std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: " + std::string(host) +
-                     "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  std::string wire =
+      std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: " + std::string(host) +
+      "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   for (const auto& [name, value] : headers) wire += name + ": " + value + "\r\n";
   wire += "\r\n";
   wire += body;
@@ -138,13 +145,15 @@ TempDir::~TempDir() {
   fs::remove_all(path_, ignored);
 }
 
-EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(dir) { start(options); }
+EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(dir) {
+  start(options);
+}
 
 void EmulatorProcess::start(const Options& options) {
   const fs::path& dir = dir_;
-  std::vector<std::string> arguments = {SANDLOT_BINARY, "serve",      "--port",           "0",
-                                        "--data-dir",   dir / "data", "--run-dir",        dir / "run",
-                                        "--internet",   "none",       "--log-level",      "debug"};
+  std::vector<std::string> arguments = {SANDLOT_BINARY, "serve",      "--port",      "0",
+                                        "--data-dir",   dir / "data", "--run-dir",   dir / "run",
+                                        "--internet",   "none",       "--log-level", "debug"};
   for (const std::string& flag : options.flags) arguments.push_back(flag);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -187,7 +196,9 @@ EmulatorProcess::~EmulatorProcess() {
   if (pid_ > 0) stop();
 }
 
-std::string EmulatorProcess::log() const { return base::read_file(dir_ / "log").value_or(""); }
+std::string EmulatorProcess::log() const {
+  return base::read_file(dir_ / "log").value_or("");
+}
 
 int EmulatorProcess::wait_for_exit() {
   int status = 0;
@@ -215,7 +226,9 @@ void EmulatorProcess::kill_hard() {
   wait_for_exit();
 }
 
-HttpAnswer EmulatorProcess::api(std::string_view method, std::string_view path, const Json& body) const {
+HttpAnswer EmulatorProcess::api(std::string_view method,
+                                std::string_view path,
+                                const Json& body) const {
   std::string text = body.is_null() ? "" : body.dump();
   return request(port_, method, path, text, "localhost",
                  {{"X-API-KEY", "e2b_0000"}, {"Content-Type", "application/json"}});
@@ -232,9 +245,11 @@ std::string EmulatorProcess::create(const Json& extra, HttpAnswer* answer) const
   return info.value("sandboxID", "");
 }
 
-EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox, const std::string& command,
+EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox,
+                                          const std::string& command,
                                           const std::string& user) const {
-  Json start = {{"process", {{"cmd", "/bin/bash"}, {"args", {"-l", "-c", command}}}}, {"stdin", false}};
+  Json start = {{"process", {{"cmd", "/bin/bash"}, {"args", {"-l", "-c", command}}}},
+                {"stdin", false}};
   std::string message = start.dump();
   std::string frame(5, '\0');
   for (int i = 0; i < 4; ++i) {
@@ -263,7 +278,8 @@ EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox, const std:
       ran.exit_code = event["end"].value("exitCode", 0);
     }
   }
-  if (!ran.ended) ran.err += "[status " + std::to_string(answer.status) + "] " + answer.body.substr(0, 400);
+  if (!ran.ended)
+    ran.err += "[status " + std::to_string(answer.status) + "] " + answer.body.substr(0, 400);
   return ran;
 }
 
@@ -272,7 +288,8 @@ std::vector<std::string> leftovers(const fs::path& dir) {
   std::error_code ignored;
   for (const char* tree : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
     std::vector<fs::path> hierarchies = {tree};
-    for (const auto& entry : fs::directory_iterator(tree, ignored)) hierarchies.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(tree, ignored))
+      hierarchies.push_back(entry.path());
     for (const fs::path& hierarchy : hierarchies) {
       for (const auto& instance : fs::directory_iterator(hierarchy / "sandlot", ignored)) {
         if (!instance.is_directory(ignored)) continue;

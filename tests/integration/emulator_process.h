@@ -1,5 +1,6 @@
-// Starts the real binary on free ports with directories of its own and talks HTTP to it; for the integration
-// tests. Ends it in the destructor. Blocking, one request at a time per object of Client.
+// Starts the real binary on free ports with directories of its own and talks HTTP to it; for the
+// integration tests. Ends it in the destructor. Blocking, one request at a time per object of
+// Client.
 #pragma once
 
 #include <sys/types.h>
@@ -21,14 +22,17 @@ namespace tests::integration {
 using Json = nlohmann::json;
 
 struct HttpAnswer {
-  int status = 0;        // 0 = the connection ended before a response
+  int status = 0;  // 0 = the connection ended before a response
   std::string body;
-  bool truncated = false;   // it ended inside the body
+  bool truncated = false;  // it ended inside the body
   Json json() const { return Json::parse(body, nullptr, false); }
 };
 
 // One blocking request on a fresh connection to 127.0.0.1:port. `host` becomes the Host header.
-HttpAnswer request(int port, std::string_view method, std::string_view path, std::string_view body = {},
+HttpAnswer request(int port,
+                   std::string_view method,
+                   std::string_view path,
+                   std::string_view body = {},
                    std::string_view host = "localhost",
                    const std::vector<std::pair<std::string, std::string>>& headers = {});
 
@@ -48,8 +52,8 @@ class TempDir {
 class EmulatorProcess {
  public:
   struct Options {
-    std::vector<std::string> flags;                      // after the defaults
-    std::map<std::string, std::string> environment;      // added to ours
+    std::vector<std::string> flags;                  // after the defaults
+    std::map<std::string, std::string> environment;  // added to ours
   };
   // Starts `serve` in `dir` and waits for its ready line (30 s); fails the test otherwise.
   explicit EmulatorProcess(const std::filesystem::path& dir) : EmulatorProcess(dir, Options()) {}
@@ -78,7 +82,9 @@ class EmulatorProcess {
     std::string err;
     bool ended = false;
   };
-  Ran run(const std::string& sandbox, const std::string& command, const std::string& user = "user") const;
+  Ran run(const std::string& sandbox,
+          const std::string& command,
+          const std::string& user = "user") const;
   Json state() const { return api("GET", "/_sandlot/state").json(); }
 
  private:
@@ -90,8 +96,8 @@ class EmulatorProcess {
   mutable std::map<std::string, std::string> tokens_;
 };
 
-// What is left on the machine of any instance that used this data and run directory: cgroups, mounts, processes,
-// sandbox directories. Empty = nothing.
+// What is left on the machine of any instance that used this data and run directory: cgroups,
+// mounts, processes, sandbox directories. Empty = nothing.
 std::vector<std::string> leftovers(const std::filesystem::path& dir);
 
 }  // namespace tests::integration

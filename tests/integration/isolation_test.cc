@@ -1,4 +1,5 @@
-// What one sandbox leaves behind, the next in its slot does not see; what a sandbox may not do, it cannot.
+// What one sandbox leaves behind, the next in its slot does not see; what a sandbox may not do, it
+// cannot.
 #include <set>
 #include <thread>
 
@@ -21,7 +22,8 @@ TEST(SlotReuse, ASecondTenantSeesNothingOfTheFirst) {
       "import socket, subprocess, sys\n"
       "s = socket.create_server(('0.0.0.0', 4321))\n"
       "for i in range(20):\n"
-      "    c = socket.create_connection(('127.0.0.1', 4321)); a, _ = s.accept(); a.close(); c.close()\n"
+      "    c = socket.create_connection(('127.0.0.1', 4321)); a, _ = s.accept(); a.close(); "
+      "c.close()\n"
       "END\n"
       "nohup python3 -m http.server 4322 >/dev/null 2>&1 & echo mine > /tmp/secret; echo done";
   const std::string look =
@@ -33,14 +35,17 @@ TEST(SlotReuse, ASecondTenantSeesNothingOfTheFirst) {
   auto clean = emulator.run(first, look);
   auto made = emulator.run(first, dirty);
   EXPECT_EQ(made.out, "done\n") << made.err;
-  EXPECT_NE(emulator.run(first, look).out, clean.out) << "the first tenant left no trace to look for";
+  EXPECT_NE(emulator.run(first, look).out, clean.out)
+      << "the first tenant left no trace to look for";
   ASSERT_EQ(emulator.api("DELETE", "/sandboxes/" + first).status, 204);
   // The index rests for 3 s; afterwards the next tenant takes it over.
   std::this_thread::sleep_for(3200ms);
   for (int i = 0; i < 12; ++i) {
     std::string next = emulator.create();
     EXPECT_EQ(emulator.run(next, look).out, clean.out);
-    EXPECT_EQ(emulator.run(next, "python3 -c \"import socket; socket.create_server(('', 4322))\"").exit_code, 0);
+    EXPECT_EQ(emulator.run(next, "python3 -c \"import socket; socket.create_server(('', 4322))\"")
+                  .exit_code,
+              0);
   }
 }
 
@@ -53,10 +58,11 @@ TEST(Isolation, RootInASandboxIsNobodyOutside) {
   EXPECT_EQ(emulator.run(id, "sudo id -u").out, "0\n");
   auto map = emulator.run(id, "awk '{print $1, ($2 > 65536), $3}' /proc/self/uid_map");
   EXPECT_EQ(map.out, "0 1 65536\n");
-  for (const char* attempt : {"mknod /tmp/sda b 8 0", "mount -t tmpfs none /proc/sys", "echo 1 > /proc/sysrq-trigger",
-                              "ip link add dummy0 type veth", "iptables -L", "dmesg", "date -s 2001-01-01",
-                              "unshare --mount --pid true --fork && keyctl show", "echo x > /proc/1/exe",
-                              "cat /proc/kcore > /dev/null", "chroot /proc/1/root true && cat /proc/1/mem > /dev/null"}) {
+  for (const char* attempt :
+       {"mknod /tmp/sda b 8 0", "mount -t tmpfs none /proc/sys", "echo 1 > /proc/sysrq-trigger",
+        "ip link add dummy0 type veth", "iptables -L", "dmesg", "date -s 2001-01-01",
+        "unshare --mount --pid true --fork && keyctl show", "echo x > /proc/1/exe",
+        "cat /proc/kcore > /dev/null", "chroot /proc/1/root true && cat /proc/1/mem > /dev/null"}) {
     EXPECT_NE(emulator.run(id, attempt, "root").exit_code, 0) << attempt;
   }
   EXPECT_EQ(emulator.run(id, "ls /home", "root").out, "user\n");
@@ -72,7 +78,8 @@ TEST(Isolation, LimitsHold) {
   EXPECT_EQ(emulator.run(id, "echo alive").out, "alive\n");
   // A fork bomb takes its own sandbox's processes, nobody else's; killing it is enough.
   std::string bomb = emulator.create();
-  std::thread burning([&] { emulator.run(bomb, "for i in $(seq 1 6000); do sleep 60 & done; wait"); });
+  std::thread burning(
+      [&] { emulator.run(bomb, "for i in $(seq 1 6000); do sleep 60 & done; wait"); });
   bool full = false;
   for (int i = 0; i < 200 && !full; ++i) {
     full = !emulator.run(bomb, "true").ended;

@@ -47,7 +47,8 @@ TEST(Leaks, KillingTheEmulatorWithFiftySandboxesLeavesNothingAfterARestart) {
     EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     Json state = emulator.state();
-    for (const char* kind : {"sandboxes", "netns", "links", "mounts", "cgroups", "rules", "directories"}) {
+    for (const char* kind :
+         {"sandboxes", "netns", "links", "mounts", "cgroups", "rules", "directories"}) {
       EXPECT_EQ(count_of(state, kind), count_of(fresh, kind)) << kind;
     }
     EXPECT_EQ(emulator.stop(), 0);
@@ -73,7 +74,8 @@ TEST(Leaks, KilledSandboxesGiveEverythingBackWhileTheEmulatorRuns) {
   Json before = emulator.state();
   std::vector<std::string> ids;
   for (int i = 0; i < 10; ++i) ids.push_back(emulator.create());
-  for (const std::string& id : ids) EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204);
+  for (const std::string& id : ids)
+    EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204);
   EXPECT_TRUE(same(before)) << before.dump() << "\n" << emulator.state().dump();
 }
 

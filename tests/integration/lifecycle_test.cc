@@ -33,7 +33,8 @@ TEST(Lifecycle, ATimeoutReallyKills) {
   EXPECT_TRUE(within(3s, [&] { return health(emulator, id) == 502; }));
   EXPECT_EQ(emulator.api("GET", "/sandboxes/" + id).status, 404);
   std::string longer = emulator.create({{"timeout", 1}});
-  EXPECT_EQ(emulator.api("POST", "/sandboxes/" + longer + "/timeout", {{"timeout", 60}}).status, 204);
+  EXPECT_EQ(emulator.api("POST", "/sandboxes/" + longer + "/timeout", {{"timeout", 60}}).status,
+            204);
   std::this_thread::sleep_for(1500ms);
   EXPECT_EQ(health(emulator, longer), 204);
 }
@@ -43,7 +44,10 @@ TEST(Lifecycle, PauseStopsEveryProcessAndConnectGoesOn) {
   EmulatorProcess emulator(dir.path());
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   std::string id = emulator.create();
-  ASSERT_EQ(emulator.run(id, "setsid bash -c 'while :; do date +%s%N >> /tmp/beat; sleep 0.02; done' >/dev/null 2>&1 & sleep 0.2")
+  ASSERT_EQ(emulator
+                .run(id,
+                     "setsid bash -c 'while :; do date +%s%N >> /tmp/beat; sleep 0.02; done' "
+                     ">/dev/null 2>&1 & sleep 0.2")
                 .exit_code,
             0);
   EXPECT_EQ(emulator.api("POST", "/sandboxes/" + id + "/pause").status, 204);
@@ -57,7 +61,8 @@ TEST(Lifecycle, PauseStopsEveryProcessAndConnectGoesOn) {
   EXPECT_EQ(connected.status, 201) << connected.body;
   EXPECT_EQ(health(emulator, id), 204);
   // Between two beats lies the pause; without a freeze no gap is near a second.
-  auto gap = emulator.run(id, "sleep 0.1; awk 'NR>1 && $1-p>m {m=$1-p} {p=$1} END {print (m>800000000)}' /tmp/beat");
+  auto gap = emulator.run(
+      id, "sleep 0.1; awk 'NR>1 && $1-p>m {m=$1-p} {p=$1} END {print (m>800000000)}' /tmp/beat");
   EXPECT_EQ(gap.out, "1\n") << gap.err;
   EXPECT_EQ(emulator.api("POST", "/sandboxes/" + id + "/connect", {{"timeout", 100}}).status, 200);
 }
@@ -95,7 +100,8 @@ TEST(Lifecycle, TheAgentsDeathEndsOnlyItsSandbox) {
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   std::string victim = emulator.create();
   std::string other = emulator.create();
-  // Pid 1 ignores signals from inside its namespace: try, then ask from outside through the API's own view.
+  // Pid 1 ignores signals from inside its namespace: try, then ask from outside through the API's
+  // own view.
   emulator.run(victim, "kill -9 1", "root");
   EXPECT_EQ(health(emulator, other), 204);
   EXPECT_EQ(emulator.run(other, "echo fine").out, "fine\n");

@@ -41,8 +41,14 @@ TEST(Start, TheControlApiRefusesForeignHostsAndOrigins) {
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   EXPECT_EQ(request(emulator.port(), "GET", "/_sandlot/readyz").status, 200);
   EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset", "", "evil.example").status, 400);
-  EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset", "", "localhost", {{"Origin", "http://evil.example"}}).status, 403);
-  EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset", "", "localhost", {{"Sec-Fetch-Site", "cross-site"}}).status, 403);
+  EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset", "", "localhost",
+                    {{"Origin", "http://evil.example"}})
+                .status,
+            403);
+  EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset", "", "localhost",
+                    {{"Sec-Fetch-Site", "cross-site"}})
+                .status,
+            403);
   EXPECT_NE(emulator.create(), "");
   EXPECT_EQ(request(emulator.port(), "POST", "/_sandlot/reset").status, 200);
   EXPECT_EQ(emulator.state()["sandboxes"], Json::array());

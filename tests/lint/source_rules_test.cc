@@ -1,5 +1,5 @@
-// The architecture as a test: who may include whom, which file sees which library, and the shapes that this
-// compiler gets wrong (docs/architecture.md).
+// The architecture as a test: who may include whom, which file sees which library, and the shapes
+// that this compiler gets wrong (docs/architecture.md).
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Source {
-  std::string path;   // relative to the repository
+  std::string path;  // relative to the repository
   std::vector<std::string> lines;
 };
 
@@ -43,9 +43,13 @@ const std::vector<Source>& product() {
   return sources;
 }
 
-std::string top_folder(const std::string& path) { return path.substr(0, path.find('/')); }
+std::string top_folder(const std::string& path) {
+  return path.substr(0, path.find('/'));
+}
 
-bool starts_with(const std::string& text, std::string_view prefix) { return text.rfind(prefix, 0) == 0; }
+bool starts_with(const std::string& text, std::string_view prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
 
 // Every `#include "..."` and `#include <...>` of a source, without the delimiters.
 std::vector<std::string> includes(const Source& source) {
@@ -84,12 +88,21 @@ TEST(Architecture, FoldersIncludeOnlyWhatTheyMay) {
 }
 
 TEST(Architecture, InsideTheEmulatorOnlyTheCompositionKnowsEverything) {
-  // proxy, dns, control and config stand alone; sandboxes may see proxy (it implements its directory).
+  // proxy, dns, control and config stand alone; sandboxes may see proxy (it implements its
+  // directory).
   const std::map<std::string, std::set<std::string>> forbidden = {
-      {"emulator/proxy/", {"emulator/sandboxes/", "emulator/cli/", "emulator/control/", "namespaces/", "fakeapi/cloud/", "fakeapi/envd/"}},
-      {"emulator/dns/", {"emulator/sandboxes/", "emulator/cli/", "emulator/control/", "emulator/proxy/", "namespaces/"}},
-      {"emulator/control/", {"emulator/sandboxes/", "emulator/cli/", "emulator/proxy/", "namespaces/", "netfilter/", "fakeapi/cloud/", "fakeapi/envd/"}},
-      {"emulator/config/", {"emulator/sandboxes/", "emulator/cli/", "emulator/proxy/", "namespaces/", "netfilter/", "fakeapi/"}},
+      {"emulator/proxy/",
+       {"emulator/sandboxes/", "emulator/cli/", "emulator/control/", "namespaces/",
+        "fakeapi/cloud/", "fakeapi/envd/"}},
+      {"emulator/dns/",
+       {"emulator/sandboxes/", "emulator/cli/", "emulator/control/", "emulator/proxy/",
+        "namespaces/"}},
+      {"emulator/control/",
+       {"emulator/sandboxes/", "emulator/cli/", "emulator/proxy/", "namespaces/", "netfilter/",
+        "fakeapi/cloud/", "fakeapi/envd/"}},
+      {"emulator/config/",
+       {"emulator/sandboxes/", "emulator/cli/", "emulator/proxy/", "namespaces/", "netfilter/",
+        "fakeapi/"}},
       {"emulator/sandboxes/", {"emulator/cli/", "emulator/control/", "emulator/application"}},
       {"fakeapi/http/", {"fakeapi/cloud/", "fakeapi/envd/"}},
       {"fakeapi/cloud/", {"fakeapi/envd/"}},
@@ -100,7 +113,8 @@ TEST(Architecture, InsideTheEmulatorOnlyTheCompositionKnowsEverything) {
       if (!starts_with(source.path, folder)) continue;
       for (const std::string& include : includes(source)) {
         for (const std::string& prefix : barred) {
-          EXPECT_FALSE(starts_with(include, prefix)) << source.path << " must not include " << include;
+          EXPECT_FALSE(starts_with(include, prefix))
+              << source.path << " must not include " << include;
         }
       }
     }
@@ -121,13 +135,15 @@ TEST(Architecture, HeavyLibrariesStayWhereTheyBelong) {
         EXPECT_TRUE(files.contains(source.path)) << source.path << " must not include " << include;
       }
       if (starts_with(include, "nlohmann/json.hpp")) {
-        EXPECT_TRUE(source.path.ends_with(".cc")) << source.path << ": nlohmann belongs in .cc files";
+        EXPECT_TRUE(source.path.ends_with(".cc"))
+            << source.path << ": nlohmann belongs in .cc files";
       }
     }
   }
 }
 
-// g++ 12 destroys temporaries twice when a braced aggregate or a capturing lambda stands between co_await and ';'.
+// g++ 12 destroys temporaries twice when a braced aggregate or a capturing lambda stands between
+// co_await and ';'.
 TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
   for (const Source& source : product()) {
     std::string statement;
@@ -137,7 +153,8 @@ TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
       if (statement.empty() && at == std::string::npos) continue;
       statement += statement.empty() ? line.substr(at) : " " + line;
       auto end = statement.find(';');
-      // A control statement (`if (co_await x) {`) ends at its opening brace after the closing parenthesis.
+      // A control statement (`if (co_await x) {`) ends at its opening brace after the closing
+      // parenthesis.
       static const std::regex control(R"(\)\s*\{\s*$)");
       if (end == std::string::npos && std::regex_search(statement, control)) {
         statement.clear();
@@ -145,7 +162,8 @@ TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
       }
       if (end == std::string::npos && statement.size() < 2000) continue;
       statement = statement.substr(0, end);
-      EXPECT_EQ(statement.find('{'), std::string::npos) << source.path << ":" << i + 1 << ": " << statement;
+      EXPECT_EQ(statement.find('{'), std::string::npos)
+          << source.path << ":" << i + 1 << ": " << statement;
       EXPECT_FALSE(std::regex_search(statement, std::regex(R"(\[[&=\w, ]*\]\s*\()")))
           << source.path << ":" << i + 1 << ": " << statement;
       statement.clear();
@@ -172,9 +190,11 @@ TEST(Style, NobodyCallsAShellDetachesOrOwnsByHand) {
   for (const Source& source : product()) {
     for (std::size_t i = 0; i < source.lines.size(); ++i) {
       std::string line = source.lines[i].substr(0, source.lines[i].find("//"));
-      if (line.find("unique_ptr<") != std::string::npos) continue;   // owned at once (private constructors)
+      if (line.find("unique_ptr<") != std::string::npos)
+        continue;  // owned at once (private constructors)
       for (const auto& [pattern, what] : banned) {
-        EXPECT_FALSE(std::regex_search(line, pattern)) << source.path << ":" << i + 1 << " uses " << what;
+        EXPECT_FALSE(std::regex_search(line, pattern))
+            << source.path << ":" << i + 1 << " uses " << what;
       }
     }
   }
