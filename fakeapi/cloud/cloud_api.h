@@ -1,4 +1,5 @@
-// The REST control plane: every route of the cloud's API that the SDKs use. Stateless; asks a SandboxService.
+// The REST control plane: every route of the cloud's API that the SDKs use. Stateless; asks a
+// SandboxService.
 #pragma once
 
 #include <string>
@@ -10,9 +11,11 @@
 namespace fakeapi::cloud {
 
 struct CloudOptions {
-  // Empty: every non-empty key is accepted, and requests without one too (contract-novita 1.3). Otherwise only these.
+  // Empty: every non-empty key is accepted, and requests without one too (contract-novita 1.3).
+  // Otherwise only these.
   std::vector<std::string> api_keys;
-  // "localhost:7463": the `domain` of create and connect responses, unless the request's Host begins with "api.".
+  // "localhost:7463": the `domain` of create and connect responses, unless the request's Host
+  // begins with "api.".
   std::string public_domain;
 };
 
@@ -21,7 +24,8 @@ class CloudApi {
   CloudApi(SandboxService& service, base::Clock& clock, CloudOptions options);
   ~CloudApi();
   // Answers one request (exactly one response), errors included.
-  boost::asio::awaitable<void> handle(const http::RequestHead& head, http::ServerConnection& connection);
+  boost::asio::awaitable<void> handle(const http::RequestHead& head,
+                                      http::ServerConnection& connection);
 
  private:
   struct Routes;

@@ -1,5 +1,6 @@
-// The port between the REST control plane and the machine: what the routes ask for, as plain values. Implemented by
-// emulator/sandboxes; faked in tests. Sources: contract-novita 2.1 and 3, contract-envd 8.1.
+// The port between the REST control plane and the machine: what the routes ask for, as plain
+// values. Implemented by emulator/sandboxes; faked in tests. Sources: contract-novita 2.1 and 3,
+// contract-envd 8.1.
 #pragma once
 
 #include <chrono>
@@ -21,19 +22,19 @@ enum class SandboxState { kRunning, kPaused };
 
 // A validated create request. Options that are not built yet never get here: the route answers 501.
 struct NewSandbox {
-  std::string template_id;                       // id or alias, as sent
+  std::string template_id;  // id or alias, as sent
   std::optional<StringMap> metadata;
   StringMap env_vars;
   std::chrono::seconds timeout{300};
   bool secure = true;
-  std::optional<bool> allow_internet_access;     // only absent or true until the policy is enforced
-  bool auto_pause = false;                       // pause instead of kill when the time is up
+  std::optional<bool> allow_internet_access;  // only absent or true until the policy is enforced
+  bool auto_pause = false;                    // pause instead of kill when the time is up
 };
 
 struct SandboxInfo {
   std::string sandbox_id;
   std::string template_id;
-  std::string alias;                             // "" = none
+  std::string alias;  // "" = none
   std::optional<StringMap> metadata;
   SandboxState state = SandboxState::kRunning;
   base::TimePoint started_at;
@@ -42,14 +43,14 @@ struct SandboxInfo {
   int memory_mb = 0;
   int disk_size_mb = 0;
   std::string envd_version;
-  std::string envd_access_token;                 // "" = not secured
-  std::optional<bool> allow_internet_access;     // as sent
+  std::string envd_access_token;              // "" = not secured
+  std::optional<bool> allow_internet_access;  // as sent
   bool auto_pause = false;
 };
 
 struct Connected {
   SandboxInfo info;
-  bool resumed = false;                          // it was paused: 201 instead of 200
+  bool resumed = false;  // it was paused: 201 instead of 200
 };
 
 struct TemplateSummary {
@@ -60,26 +61,31 @@ struct TemplateSummary {
   int memory_mb = 0;
   int disk_size_mb = 0;
   base::TimePoint created_at;
-  std::string envd_version = "0.6.13";           // semver; what the SDKs switch features by (contract-envd 0.2)
+  std::string envd_version =
+      "0.6.13";  // semver; what the SDKs switch features by (contract-envd 0.2)
 };
 
 class SandboxService {
  public:
   virtual ~SandboxService() = default;
 
-  // kNotFound "template '<id>' not found"; kUnavailable when the template's root file system is missing.
+  // kNotFound "template '<id>' not found"; kUnavailable when the template's root file system is
+  // missing.
   virtual base::Task<SandboxInfo> create(NewSandbox request) = 0;
   // Every sandbox, in no order.
   virtual std::vector<SandboxInfo> list() const = 0;
   // kNotFound for unknown and killed ones, here and below.
   virtual base::Result<SandboxInfo> get(std::string_view id) const = 0;
   virtual base::Task<> kill(std::string id) = 0;
-  // The end becomes now + timeout, sooner or later than before. 0 kills at once (or pauses, with auto_pause).
+  // The end becomes now + timeout, sooner or later than before. 0 kills at once (or pauses, with
+  // auto_pause).
   virtual base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) = 0;
-  // Running: the end becomes the later of the old one and now + timeout. Paused: resumes with that timeout.
+  // Running: the end becomes the later of the old one and now + timeout. Paused: resumes with that
+  // timeout.
   virtual base::Task<Connected> connect(std::string id, std::chrono::seconds timeout) = 0;
   // kConflict when it is already running.
-  virtual base::Task<SandboxInfo> resume(std::string id, std::chrono::seconds timeout,
+  virtual base::Task<SandboxInfo> resume(std::string id,
+                                         std::chrono::seconds timeout,
                                          std::optional<bool> auto_pause) = 0;
   // kConflict when it is already paused.
   virtual base::Task<> pause(std::string id) = 0;
