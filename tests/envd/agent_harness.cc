@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +50,22 @@ void write_users(const std::string& root) {
                                                      "/home/user:/bin/bash\n"));
   EXPECT_TRUE(base::write_file(
       root + "/group", "root:x:0:\nsudo:x:27:user\nextra:x:4242:root,user\nuser:x:1000:\n"));
+}
+
+// Returns in pid 1 of a new namespace; its parent waits for it and ends as it did.
+void become_init() {
+  if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(97);
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) ::_exit(98);
+    return;
+  }
+  // Not holding the other descriptors: the control channel must close with its last real owner.
+  ::close_range(3, ~0U, 0);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
 }
 
 }  // namespace
@@ -224,7 +242,7 @@ bool Stream::wait_for(const std::string& text) {
   return true;
 }
 
-RunningAgent::RunningAgent(std::string access_token) {
+RunningAgent::RunningAgent(std::string access_token, Role role) {
   write_users(root());
   base::UniqueFd listener = listen_on_loopback(port_);
   auto ends = base::make_socketpair(SOCK_SEQPACKET);
@@ -237,8 +255,9 @@ RunningAgent::RunningAgent(std::string access_token) {
     options.passwd_path = root() + "/passwd";
     options.group_path = root() + "/group";
     options.identity_root = root() + "/identity";
-    options.init = false;
+    options.init = role == Role::kInit;
     fakeapi::envd::warm_up();
+    if (role == Role::kInit) become_init();
     ::_exit(fakeapi::envd::run_agent(ends->second.release(), options));
   }
   ends->second.reset();

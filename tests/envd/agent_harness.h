@@ -106,7 +106,9 @@ class Stream {
 
 class RunningAgent {
  public:
-  explicit RunningAgent(std::string access_token = "");
+  // An ordinary process, or pid 1 of a pid namespace of its own with its own /proc.
+  enum class Role { kProcess, kInit };
+  explicit RunningAgent(std::string access_token = "", Role role = Role::kProcess);
   RunningAgent(const RunningAgent&) = delete;
   RunningAgent& operator=(const RunningAgent&) = delete;
   ~RunningAgent();

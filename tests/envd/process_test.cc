@@ -330,11 +330,11 @@ TEST(Process, OutputWithoutSubscribersIsDiscarded) {
 TEST(Process, SlowSubscriberHoldsBackTheProcess) {
   RunningAgent agent;
   std::string done = agent.home() + "/done";
-  Stream stream = agent.start("head -c 64000000 /dev/zero; touch done");
+  Stream stream = agent.start("head -c 24000000 /dev/zero; touch done");
   std::this_thread::sleep_for(milliseconds(300));
   EXPECT_FALSE(std::filesystem::exists(done));
   auto output = stream.finish();
-  EXPECT_EQ(output.stdout_bytes.size(), 64000000U);
+  EXPECT_EQ(output.stdout_bytes.size(), 24000000U);
   EXPECT_TRUE(std::filesystem::exists(done));
 }
 
@@ -536,6 +536,27 @@ TEST(Agent, WritesItsIdentityAndEndsWithItsChannel) {
   EXPECT_EQ(agent.stop(), 0);
   EXPECT_FALSE(stream.next());
   EXPECT_TRUE(stream.end().is_null()) << "a stream that dies with its sandbox has no end frame";
+}
+
+TEST(Agent, AsPidOneReapsOrphansAndTakesEverythingWithIt) {
+  RunningAgent agent("", RunningAgent::Role::kInit);
+  // The orphan's parent is gone before it ends: only pid 1 can wait for it.
+  auto output =
+      agent
+          .start(
+              "echo $$; (sleep 0.05 & echo $! >orphan); sleep 0.3; kill -0 $(cat orphan) 2>&1; "
+              "grep -l '^State:.Z' /proc/[0-9]*/status; echo done")
+          .finish();
+  EXPECT_THAT(output.stdout_bytes, testing::MatchesRegex("[0-9]+\n.*No such process\ndone\n"));
+  EXPECT_LT(std::stoi(output.stdout_bytes), 50) << "pids are those of the namespace";
+  output = agent.start("cat /proc/1/environ /proc/1/maps; ls /proc/1/fd").finish();
+  EXPECT_EQ(output.stdout_bytes, "") << "pid 1 is nobody's to read";
+  output =
+      agent.start("kill -9 1; kill -9 -1; echo alive", json::object(), as_user("root")).finish();
+  EXPECT_EQ(agent.client().request("GET", "/health").status, 204);
+  Stream stream = agent.start("exec sleep 100");
+  EXPECT_EQ(agent.stop(), 0);
+  EXPECT_FALSE(stream.next());
 }
 
 TEST(Agent, TwentyCommandsAtOnce) {
