@@ -171,7 +171,7 @@ Application::Step Application::prepare_directories() {
     return failed(config::kPrivilege,
                   base::Error(Errc::kPermissionDenied, "sandlot serve needs root"), "start");
   }
-  if (auto made = base::make_directories(options_.data_dir, 0700); !made) {
+  if (auto made = base::make_directories(options_.data_dir, 0711); !made) {
     return failed(config::kFailure, made.error(), "data directory");
   }
   if (auto made = base::make_directories(options_.run_dir); !made) {
