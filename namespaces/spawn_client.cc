@@ -77,18 +77,22 @@ Result<pid_t> spawn_process(int binary, int socket) {
   return pid;
 }
 
-Result<std::pair<SpawnReply, UniqueFd>> receive_reply(int socket) {
-  SANDLOT_TRY(auto received, base::receive_with_fds(socket, sizeof(SpawnReply) + 1));
-  if (received.message.size() != sizeof(SpawnReply)) {
-    return base::fail(Errc::kUnavailable, "the spawner has ended");
+Result<std::pair<SpawnReply, UniqueFd>> receive_reply(int socket, std::uint32_t sequence) {
+  // An answer to a request that was given up earlier is dropped, with its descriptor.
+  for (;;) {
+    SANDLOT_TRY(auto received, base::receive_with_fds(socket, sizeof(SpawnReply) + 1));
+    if (received.message.size() != sizeof(SpawnReply)) {
+      return base::fail(Errc::kUnavailable, "the spawner has ended");
+    }
+    SpawnReply reply;
+    std::memcpy(&reply, received.message.data(), sizeof reply);
+    if (reply.sequence != sequence) continue;
+    reply.step.back() = '\0';
+    if (reply.error != 0) return base::fail(base::os_error(reply.step.data(), reply.error));
+    UniqueFd fd;
+    if (!received.fds.empty()) fd = std::move(received.fds.front());
+    return std::pair(reply, std::move(fd));
   }
-  SpawnReply reply;
-  std::memcpy(&reply, received.message.data(), sizeof reply);
-  reply.step.back() = '\0';
-  if (reply.error != 0) return base::fail(base::os_error(reply.step.data(), reply.error));
-  UniqueFd fd;
-  if (!received.fds.empty()) fd = std::move(received.fds.front());
-  return std::pair(reply, std::move(fd));
 }
 
 Result<std::pair<SpawnReply, UniqueFd>> ask(int socket,
@@ -96,7 +100,7 @@ Result<std::pair<SpawnReply, UniqueFd>> ask(int socket,
                                             std::span<const int> fds) {
   std::string_view bytes(reinterpret_cast<const char*>(&request), sizeof request);
   SANDLOT_CHECK(base::send_with_fds(socket, bytes, fds));
-  SANDLOT_TRY(auto answer, receive_reply(socket));
+  SANDLOT_TRY(auto answer, receive_reply(socket, request.sequence));
   if (!answer.second) return base::fail(Errc::kInternal, "the spawner sent no descriptor");
   return answer;
 }
@@ -110,13 +114,15 @@ Result<SpawnClient> SpawnClient::start() {
   SpawnClient client(std::move(ends.first), pid);
   ends.second.reset();
   ::setsockopt(client.socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
-  auto hello = receive_reply(client.socket_.get());
+  auto hello = receive_reply(client.socket_.get(), 0);
   if (!hello) return base::fail(std::move(hello).error().context("spawner"));
   return client;
 }
 
 SpawnClient::SpawnClient(SpawnClient&& other) noexcept
-    : socket_(std::move(other.socket_)), pid_(std::exchange(other.pid_, -1)) {}
+    : socket_(std::move(other.socket_)),
+      pid_(std::exchange(other.pid_, -1)),
+      sequence_(other.sequence_) {}
 
 SpawnClient::~SpawnClient() {
   if (pid_ < 0) return;
@@ -128,6 +134,7 @@ SpawnClient::~SpawnClient() {
 
 Result<SpawnedSandbox> SpawnClient::spawn(const SandboxParts& parts) {
   SpawnRequest request;
+  request.sequence = ++sequence_;
   request.kind = SpawnKind::kSandbox;
   request.first_id = parts.ids.first;
   request.id_count = parts.ids.count;
@@ -152,6 +159,7 @@ Result<SpawnedSandbox> SpawnClient::spawn(const SandboxParts& parts) {
 
 Result<UniqueFd> SpawnClient::make_userns(IdRange ids) {
   SpawnRequest request;
+  request.sequence = ++sequence_;
   request.kind = SpawnKind::kUserns;
   request.first_id = ids.first;
   request.id_count = ids.count;

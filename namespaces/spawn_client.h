@@ -51,6 +51,7 @@ class SpawnClient {
 
   base::UniqueFd socket_;
   pid_t pid_ = -1;
+  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace namespaces

@@ -20,6 +20,7 @@ enum class SpawnKind : std::uint32_t {
 
 struct SpawnRequest {
   SpawnKind kind = SpawnKind::kSandbox;
+  std::uint32_t sequence = 0;  // comes back in the answer
   std::uint32_t first_id = 0;
   std::uint32_t id_count = 0;
   std::uint32_t has_usr = 0;
@@ -32,6 +33,7 @@ struct SpawnRequest {
 struct SpawnReply {
   std::int32_t error = 0;  // errno; 0 = the descriptor (pidfd, user namespace) is attached
   std::int32_t pid = -1;
+  std::uint32_t sequence = 0;
   std::array<char, 48> step{};
 };
 

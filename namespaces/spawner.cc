@@ -189,8 +189,9 @@ Result<Spawned> make_userns(const Spawner& spawner, const SpawnRequest& request)
   return Spawned{0, std::move(userns)};
 }
 
-Result<> send_reply(const Result<Spawned>& result) {
+Result<> send_reply(const Result<Spawned>& result, std::uint32_t sequence) {
   SpawnReply reply;
+  reply.sequence = sequence;
   if (result) {
     reply.pid = result->pid;
   } else {
@@ -313,7 +314,7 @@ int spawner_main(AgentEntry agent) {
   auto spawner = prepare(agent);
   Result<Spawned> hello;
   if (!spawner) hello = Failure(spawner.error());
-  if (!send_reply(hello) || !spawner) return 1;
+  if (!send_reply(hello, 0) || !spawner) return 1;
   for (;;) {
     auto received = base::receive_with_fds(kSpawnerSocket, sizeof(SpawnRequest) + 1);
     if (!received || received->message.empty()) return 0;
@@ -325,7 +326,7 @@ int spawner_main(AgentEntry agent) {
                       ? make_userns(*spawner, request)
                       : make_sandbox(*spawner, request, received->fds);
     received->fds.clear();
-    if (!send_reply(result)) return 0;
+    if (!send_reply(result, request.sequence)) return 0;
   }
 }
 
