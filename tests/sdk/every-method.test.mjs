@@ -336,10 +336,15 @@ function optionRows(sdk) {
 async function context(sdk) {
   const sandbox = await sdk.Sandbox.create({ timeoutMs: 240_000 })
   const interpreter = sdk.family === 'novita' ? await Interpreter.create({ timeoutMs: 240_000 }) : undefined
+  const started = []
   return {
     sandbox,
     interpreter,
     id: sandbox.sandboxId,
+    // Ends what a row started; not part of what is judged, because the row may have ended it itself a moment before.
+    async tidy() {
+      for (const pid of started.splice(0)) await sandbox.commands.kill(pid).catch(() => {})
+    },
     async onAnother(call) {
       const other = await sdk.Sandbox.create({ timeoutMs: 30_000 })
       try {
@@ -350,28 +355,22 @@ async function context(sdk) {
     },
     async withCat(call) {
       const cat = await sandbox.commands.run('cat', { background: true, stdin: true })
+      started.push(cat.pid)
       cat.wait().catch(() => {})
-      try {
-        return await call(cat)
-      } finally {
-        await sandbox.commands.kill(cat.pid)
-      }
+      return call(cat)
     },
     async withTerminal(call) {
       const terminal = await sandbox.pty.create({ cols: 80, rows: 24, onData() {} })
+      started.push(terminal.pid)
       terminal.wait().catch(() => {})
-      try {
-        return await call(terminal)
-      } finally {
-        await sandbox.pty.kill(terminal.pid)
-      }
+      return call(terminal)
     },
   }
 }
 
-// 404s that tidying up brings about: killing what the row has killed, a process or a sandbox.
-const expected404 = (row, request) => request.status === 404 && (request.path === '/process.Process/SendSignal' ||
-  (request.method === 'DELETE' && request.path.startsWith('/sandboxes/') && /\.kill$/.test(row)))
+// A 404 that tidying up brings about: killing the sandbox that the row has killed.
+const expected404 = (row, request) =>
+  request.status === 404 && request.method === 'DELETE' && request.path.startsWith('/sandboxes/') && /\.kill$/.test(row)
 
 function judge(name, row, { error, requests }, listed) {
   const answers = requests.map((request) => `${request.method} ${request.path} ${request.status}`).join(', ')
@@ -404,7 +403,11 @@ for (const sdk of sdks) {
       t.after(() => Promise.all([c.id, c.interpreter?.sandboxId].filter(Boolean).map((id) => sdk.Sandbox.kill(id))))
       for (const [name, given] of Object.entries(rows)) {
         const row = typeof given === 'function' ? { call: given } : given
-        await t.test(name, { timeout: 30_000 }, async () => judge(name, row, await recorded(() => row.call(c)), listed.has(name)))
+        await t.test(name, { timeout: 30_000 }, async () => {
+          const outcome = await recorded(() => row.call(c))
+          await c.tidy()
+          judge(name, row, outcome, listed.has(name))
+        })
       }
     })
 

@@ -15,5 +15,7 @@ export async function recorded(action) {
     return { value: await action(), requests: mine }
   } catch (error) {
     return { error, requests: mine }
+  } finally {
+    record = []
   }
 }
