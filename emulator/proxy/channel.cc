@@ -165,7 +165,8 @@ bool Channel::push() {
 // Sends what the TLS engine has produced, as far as the kernel takes it.
 bool Channel::flush_tls() {
   tls_->take_output(tls_out_);
-  rest_first_ = std::string_view(tls_out_).substr(tls_sent_);
+  std::string_view produced = tls_out_;
+  rest_first_ = produced.substr(tls_sent_);
   rest_second_ = {};
   bool good = socket_.is_open() && push();
   tls_sent_ = tls_out_.size() - rest_first_.size();

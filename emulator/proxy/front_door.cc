@@ -24,7 +24,9 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-FrontDoor::FrontDoor(asio::any_io_executor executor, FrontDoorOptions options, FrontDoorParts parts)
+FrontDoor::FrontDoor(const asio::any_io_executor& executor,
+                     FrontDoorOptions options,
+                     FrontDoorParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       dialer_(executor, parts_.open_socket),

@@ -52,7 +52,9 @@ struct FrontDoorParts {
 
 class FrontDoor {
  public:
-  FrontDoor(boost::asio::any_io_executor executor, FrontDoorOptions options, FrontDoorParts parts);
+  FrontDoor(const boost::asio::any_io_executor& executor,
+            FrontDoorOptions options,
+            FrontDoorParts parts);
   ~FrontDoor();
   FrontDoor(const FrontDoor&) = delete;
   FrontDoor& operator=(const FrontDoor&) = delete;

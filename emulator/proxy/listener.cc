@@ -41,7 +41,7 @@ base::Failure bind_failure(const boost::system::error_code& error,
 Listener::Listener(asio::any_io_executor executor, FrontDoor& door, bool tls_only)
     : door_(door), tls_only_(tls_only), tasks_(std::move(executor)) {}
 
-base::Result<std::unique_ptr<Listener>> Listener::open(asio::any_io_executor executor,
+base::Result<std::unique_ptr<Listener>> Listener::open(const asio::any_io_executor& executor,
                                                        FrontDoor& door,
                                                        const ListenOptions& options) {
   std::vector<asio::ip::address> addresses = {asio::ip::address_v4::loopback(),

@@ -26,7 +26,7 @@ class Listener {
  public:
   // Binds and listens; nothing is accepted before start(). kAlreadyExists: "port 7463 is in use".
   // `door` outlives the listener.
-  static base::Result<std::unique_ptr<Listener>> open(boost::asio::any_io_executor executor,
+  static base::Result<std::unique_ptr<Listener>> open(const boost::asio::any_io_executor& executor,
                                                       FrontDoor& door,
                                                       const ListenOptions& options);
   void start();

@@ -10,7 +10,6 @@
 namespace emulator::proxy {
 
 namespace asio = boost::asio;
-using base::Errc;
 using base::kUse;
 using fakeapi::http::BodyFraming;
 using fakeapi::http::BodyScanner;
@@ -272,8 +271,11 @@ asio::awaitable<Relay::Outcome> Relay::relay_response(std::size_t head_size) {
     if (scanner.done() && reframe == Reframe::kToChunked) out_.append("0\r\n\r\n");
     bool chunk = reframe == Reframe::kToChunked && !payload.empty();
     if (!out_.empty() || !payload.empty()) {
-      bool alive = co_await send_to_client(out_, payload);
-      if (!alive) {
+      // Nearly always taken at once: no coroutine for it.
+      auto sent = client_->send(out_, payload);
+      if (sent == Channel::Sent::kPartly) sent = co_await client_->drain();
+      if (sent == Channel::Sent::kBroken) {
+        client_left();
         co_await finish_upload(false);
         co_return Outcome::kAborted;
       }

@@ -120,13 +120,11 @@ bool is_local_name(std::string_view name, const HostNames& names) {
   if (name.empty() || name.size() > 253) return false;
   std::size_t label = 0;
   for (char c : name) {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (c == '.') {
-      if (label == 0) return false;
+    bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '-' || c == '_';
+    if (c == '.' && label > 0) {
       label = 0;
-    } else if (!letter && c != '-' && c != '_') {
-      return false;
-    } else if (++label > 63) {
+    } else if (!allowed || ++label > 63) {
       return false;
     }
   }

@@ -10,7 +10,6 @@
 namespace emulator::proxy {
 
 namespace asio = boost::asio;
-using base::Errc;
 using fakeapi::http::BodyScanner;
 using fakeapi::http::ServerConnection;
 

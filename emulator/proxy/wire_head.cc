@@ -282,9 +282,9 @@ std::size_t find_head_end(std::string_view bytes, std::size_t& scanned) {
   return 0;
 }
 
-base::Result<> parse_request(std::string_view head_bytes, WireHead& head) {
+base::Result<> parse_request(std::string_view bytes, WireHead& head) {
   reset(head);
-  std::string_view rest = head_bytes;
+  std::string_view rest = bytes;
   SANDLOT_TRY(std::string_view line, next_line(rest, true));
   std::size_t first = line.find(' ');
   std::size_t last = line.rfind(' ');
@@ -315,9 +315,9 @@ base::Result<> parse_request(std::string_view head_bytes, WireHead& head) {
   return {};
 }
 
-base::Result<> parse_response(std::string_view head_bytes, bool head_request, WireHead& head) {
+base::Result<> parse_response(std::string_view bytes, bool head_request, WireHead& head) {
   reset(head);
-  std::string_view rest = head_bytes;
+  std::string_view rest = bytes;
   SANDLOT_TRY(std::string_view line, next_line(rest, false));
   if (line.size() < 12 || line[8] != ' ') return malformed("bad status line");
   SANDLOT_CHECK(parse_version(line.substr(0, 8), head));

@@ -48,9 +48,9 @@ struct WireHead {
 // `scanned` carries how far earlier calls looked.
 std::size_t find_head_end(std::string_view bytes, std::size_t& scanned);
 
-// kInvalidArgument with the reason; what `into` holds is then unspecified.
-base::Result<> parse_request(std::string_view head, WireHead& into);
-base::Result<> parse_response(std::string_view head, bool head_request, WireHead& into);
+// kInvalidArgument with the reason; what `head` holds is then unspecified.
+base::Result<> parse_request(std::string_view bytes, WireHead& head);
+base::Result<> parse_response(std::string_view bytes, bool head_request, WireHead& head);
 
 // The request as it goes to the sandbox, appended to `out`.
 void write_request(const WireHead& head, std::string& out);
