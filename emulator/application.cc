@@ -1,6 +1,7 @@
 #include "emulator/application.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <fstream>
 #include <memory>
@@ -390,8 +391,18 @@ asio::awaitable<void> Application::shut_down() {
   co_await runtime_->drain();
 }
 
+// Every sandbox and every connection holds a few descriptors; the default soft limit is for small
+// programs.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Application::run() {
   ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
                      .and_then([this] { return make_templates(); })

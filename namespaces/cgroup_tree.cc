@@ -55,6 +55,8 @@ fs::path instance_cgroup(const std::string& instance) {
 
 Result<> prepare_instance_cgroups(const CgroupLayout& layout, const std::string& instance) {
   for (const auto& root : layout.used_roots()) {
+    // Twice: another instance that ends right now may remove the common parent (remove_empty_top).
+    if (base::make_directories(root / instance_cgroup(instance))) continue;
     SANDLOT_CHECK(base::make_directories(root / instance_cgroup(instance)));
   }
   const fs::path& v2 = layout.v2_root();
@@ -62,6 +64,10 @@ Result<> prepare_instance_cgroups(const CgroupLayout& layout, const std::string&
   SANDLOT_CHECK(delegate_controllers(layout, v2));
   SANDLOT_CHECK(delegate_controllers(layout, v2 / kTop));
   return delegate_controllers(layout, v2 / instance_cgroup(instance));
+}
+
+void remove_empty_top(const CgroupLayout& layout) {
+  for (const auto& root : layout.used_roots()) ::rmdir((root / kTop).c_str());
 }
 
 std::vector<fs::path> child_cgroups(const fs::path& directory) {

@@ -19,6 +19,9 @@ std::filesystem::path instance_cgroup(const std::string& instance);
 // leaf first (the kernel wants it).
 base::Result<> prepare_instance_cgroups(const CgroupLayout& layout, const std::string& instance);
 
+// Removes the "sandlot" parent in every hierarchy when no instance is left in it.
+void remove_empty_top(const CgroupLayout& layout);
+
 // SIGKILL to everything in the subtree, frozen or not: `cgroup.kill` where there is one, else
 // process by process.
 void kill_cgroup_tree(const std::filesystem::path& directory);

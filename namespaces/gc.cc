@@ -64,6 +64,7 @@ class Collection {
       if (!alive) collect_instance(name);
     }
     collect_trash();
+    if (!dry_run_) remove_empty_top(layout_);
     return std::move(report_);
   }
 

@@ -93,6 +93,7 @@ struct Core {
   ~Core() {
     fs::path relative = instance_cgroup(options.instance);
     for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
+    remove_empty_top(layout);
     // Only when empty; what a crash left is for gc.
     ::unlink((sandboxes_dir() / "instance").c_str());
     ::rmdir(sandboxes_dir().c_str());

@@ -10,6 +10,21 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Whether the common parent cgroup is still there although no instance needs it; other emulators
+// may run beside.
+bool empty_parent_cgroup_left() {
+  std::error_code ignored;
+  for (const auto& hierarchy : std::filesystem::directory_iterator("/sys/fs/cgroup", ignored)) {
+    std::filesystem::path parent = hierarchy.path() / "sandlot";
+    bool empty = true;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+      empty = empty && !entry.is_directory(ignored);
+    }
+    if (empty && std::filesystem::exists(parent, ignored)) return true;
+  }
+  return false;
+}
+
 // The state of an emulator that has just started and holds nothing yet, for comparison.
 std::size_t count_of(const Json& state, const char* kind) {
   return state.value("counts", Json::object()).value(kind, std::size_t{0});
@@ -24,6 +39,7 @@ TEST(Leaks, ANormalEndRemovesEverything) {
     EXPECT_EQ(emulator.stop(), 0) << emulator.log();
   }
   EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
+  EXPECT_FALSE(empty_parent_cgroup_left());
 }
 
 TEST(Leaks, KillingTheEmulatorWithFiftySandboxesLeavesNothingAfterARestart) {
