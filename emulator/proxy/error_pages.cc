@@ -128,6 +128,19 @@ ErrorPage port_closed(std::string_view id, std::uint64_t port, bool as_html) {
                   " is running, but there's no service running on port " + code_html(number) + ".");
 }
 
+ErrorPage port_not_built(std::string_view id, std::uint64_t port, bool as_html) {
+  std::string number = std::to_string(port);
+  if (!as_html) {
+    return json(501,
+                "{\"sandboxId\":" + json_string(id) +
+                    ",\"message\":\"The code interpreter is not built yet in Sandlot\",\"port\":" +
+                    number + ",\"code\":501}");
+  }
+  return html(501, "Not Built Yet",
+              "The service on port " + code_html(number) + " of sandbox " + code_html(id) +
+                  " is not built yet in Sandlot.");
+}
+
 ErrorPage token_missing(std::string_view id, bool as_html) {
   if (!as_html) {
     return json(403, sandbox_json(id,

@@ -28,6 +28,8 @@ struct ErrorPage {
 
 ErrorPage sandbox_not_found(std::string_view id, bool html);
 ErrorPage port_closed(std::string_view id, std::uint64_t port, bool html);
+// 501: the service of this port is part of the cloud, but not built yet here.
+ErrorPage port_not_built(std::string_view id, std::uint64_t port, bool html);
 ErrorPage token_missing(std::string_view id, bool html);
 ErrorPage token_invalid(std::string_view id, bool html);
 // `path` cleaned: "/init".

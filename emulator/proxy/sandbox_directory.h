@@ -2,6 +2,7 @@
 // by emulator/sandboxes; faked in tests.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -49,6 +50,8 @@ struct SandboxRoute {
   std::shared_ptr<const base::UniqueFd> netns;   // sockets to it are opened in here
   std::string address;                           // eth0, the last one tried
   std::shared_ptr<LiveConnections> connections;  // of the present lifecycle (new after each resume)
+  // A port whose service is not built yet: answered by 501 instead of being dialled; 0 = none.
+  std::uint16_t unbuilt_port = 0;
 };
 
 class SandboxDirectory {

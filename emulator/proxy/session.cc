@@ -248,6 +248,10 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
       ErrorPage page = sandbox_not_found(target.sandbox_id, wants_html(asker()));
       co_return co_await answer(std::move(page), head_size);
     }
+    if (route->unbuilt_port != 0 && route->unbuilt_port == target.port) {
+      ErrorPage page = port_not_built(route->id, target.port, wants_html(asker()));
+      co_return co_await answer(std::move(page), head_size);
+    }
     upstream = door_.dialer_.find(*route, target.port);
   }
   if (!relay_) {

@@ -98,6 +98,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.envd_access_token = std::move(token);
   info.allow_internet_access = request.allow_internet_access;
   info.auto_pause = request.auto_pause;
+  sandbox->unbuilt_port = item->unbuilt_port;
   sandbox->slot = std::move(blank.slot);
   sandbox->container = std::move(blank.container);
   sandboxes_[info.sandbox_id] = sandbox;
@@ -249,6 +250,7 @@ std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view i
   route.netns = sandbox.slot.netns();
   route.address = sandbox.slot.address();
   route.connections = sandbox.connections;
+  route.unbuilt_port = sandbox.unbuilt_port;
   return route;
 }
 

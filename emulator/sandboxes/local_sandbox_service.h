@@ -71,6 +71,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
         : settled(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
     fakeapi::cloud::SandboxInfo info;
     State state = State::kRunning;
+    std::uint16_t unbuilt_port = 0;
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
     std::shared_ptr<proxy::LiveConnections> connections =

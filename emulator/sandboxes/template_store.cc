@@ -19,7 +19,7 @@ void add_built_in_templates(TemplateStore& store,
                             const std::filesystem::path& rootfs,
                             const std::filesystem::path& usr,
                             base::TimePoint now) {
-  auto add = [&](std::string id, std::string name, int memory_mb) {
+  auto add = [&](std::string id, std::string name, int memory_mb, std::uint16_t unbuilt_port) {
     Template item;
     item.id = std::move(id);
     item.build_id = base::make_uuid();
@@ -28,10 +28,11 @@ void add_built_in_templates(TemplateStore& store,
     item.rootfs.root_layers = {rootfs};
     item.rootfs.usr_layers = {usr, "/usr"};
     item.created_at = now;
+    item.unbuilt_port = unbuilt_port;
     store.add(std::move(item));
   };
-  add("sandlotbasetemplate0", "base", 512);
-  add("sandlotcodeinterpret", "code-interpreter-v1", 2048);
+  add("sandlotbasetemplate0", "base", 512, 0);
+  add("sandlotcodeinterpret", "code-interpreter-v1", 2048, 49999);
 }
 
 base::Result<> check_layers(const Template& item) {

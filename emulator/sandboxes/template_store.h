@@ -21,6 +21,8 @@ struct Template {
   int disk_size_mb = 10240;
   namespaces::RootfsSpec rootfs;  // without `writable`
   base::TimePoint created_at;
+  // A port that the cloud's template serves and ours does not yet (the code interpreter); 0 = none.
+  std::uint16_t unbuilt_port = 0;
 };
 
 class TemplateStore {

@@ -49,6 +49,9 @@ TEST(ErrorPages, WriteJsonWithTheCloudsKeysInTheirOrder) {
       port_closed("abc", 3210, false).body,
       R"({"sandboxId":"abc","message":"The sandbox is running but port is not open","port":3210,"code":502})");
   EXPECT_EQ(
+      port_not_built("abc", 49999, false).body,
+      R"({"sandboxId":"abc","message":"The code interpreter is not built yet in Sandlot","port":49999,"code":501})");
+  EXPECT_EQ(
       token_missing("abc", false).body,
       R"({"sandboxId":"abc","message":"Sandbox is secured with traffic access token. Token header 'e2b-traffic-access-token' is missing","code":403})");
   EXPECT_EQ(
@@ -73,6 +76,7 @@ TEST(ErrorPages, WriteJsonWithTheCloudsKeysInTheirOrder) {
 TEST(ErrorPages, CarryTheirStatusAndType) {
   EXPECT_EQ(sandbox_not_found("a", false).status, 502);
   EXPECT_EQ(token_missing("a", false).status, 403);
+  EXPECT_EQ(port_not_built("a", 49999, false).status, 501);
   EXPECT_EQ(still_transitioning("a", false).status, 409);
   EXPECT_EQ(too_many_connections("a", 1, false).status, 429);
   EXPECT_EQ(reserved_route("/init", false).status, 404);

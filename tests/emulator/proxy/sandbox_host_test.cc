@@ -93,7 +93,8 @@ TEST(SandboxHost, KnowsWhichNamesAreOurs) {
   for (const char* name : {"", "example.com", "evilsbx.test", "notlocalhost", ".localhost",
                            "a..localhost", "a b.localhost", "*.localhost", "localhost.evil.com"})
     EXPECT_FALSE(is_local_name(name, names)) << name;
-  EXPECT_FALSE(is_local_name(std::string(64, 'a') + ".localhost", names));
+  std::string long_label(64, 'a');
+  EXPECT_FALSE(is_local_name(long_label.append(".localhost"), names));
 }
 
 TEST(SandboxHost, TellsAddressesFromNames) {
