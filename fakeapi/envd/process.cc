@@ -27,6 +27,7 @@ constexpr std::size_t kPipeChunk = 32U << 10U;
 constexpr std::size_t kPtyChunk = 16U << 10U;
 constexpr int kReadsPerTurn = 8;  // then the loop gets to run something else
 constexpr auto kCharacterWait = std::chrono::milliseconds(4);
+constexpr auto kLimitStep = std::chrono::seconds(1);
 
 asio::posix::stream_descriptor adopt(const asio::any_io_executor& executor, base::UniqueFd& fd) {
   asio::posix::stream_descriptor descriptor(executor);
@@ -55,7 +56,7 @@ Process::Process(asio::any_io_executor executor,
       stderr_(adopt(executor_, child.stderr_read)),
       pty_(adopt(executor_, child.pty_master)),
       input_turn_(executor_, asio::steady_timer::time_point::max()),
-      deadline_(executor_),
+      limit_timer_(executor_),
       output_(executor_) {}
 
 void Process::run(base::TaskGroup& tasks, std::function<void()> on_end) {
@@ -69,15 +70,31 @@ void Process::run(base::TaskGroup& tasks, std::function<void()> on_end) {
   }
 }
 
-void Process::set_deadline(SteadyTime when) {
-  deadline_.expires_at(when);
-  deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+void Process::set_time_limit(std::chrono::steady_clock::duration limit) {
+  limit_left_ = limit;
+  arm_time_limit();
+}
+
+void Process::arm_time_limit() {
+  // In short steps: one that comes much too late tells that nothing ran meanwhile, and counts as
+  // itself.
+  auto started = std::chrono::steady_clock::now();
+  auto step = std::min<std::chrono::steady_clock::duration>(limit_left_, kLimitStep);
+  limit_timer_.expires_at(started + step);
+  auto fired = [weak = weak_from_this(), started, step](const boost::system::error_code& error) {
     auto self = weak.lock();
     if (error || !self || self->ended_) return;
+    auto passed = std::chrono::steady_clock::now() - started;
+    self->limit_left_ -= passed > step + kLimitStep ? step : passed;
+    if (self->limit_left_ > std::chrono::steady_clock::duration::zero()) {
+      self->arm_time_limit();
+      return;
+    }
     self->timed_out_ = true;
     [[maybe_unused]] auto sent = self->send_signal(SIGKILL);
     self->output_.notify();
-  });
+  };
+  limit_timer_.async_wait(std::move(fired));
 }
 
 void Process::reaped(int wait_status) {
@@ -97,7 +114,7 @@ void Process::maybe_end() {
   if (ended_ || !reaped_ || pumps_ > 0) return;
   ended_ = true;
   boost::system::error_code ignored;
-  deadline_.cancel();
+  limit_timer_.cancel();
   stdin_.close(ignored);
   pty_.close(ignored);
   input_turn_.cancel();

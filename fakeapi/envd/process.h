@@ -37,8 +37,10 @@ class Process : public std::enable_shared_from_this<Process> {
   // Starts the output pumps in `tasks`. `on_end` runs once, when the process was reaped and its
   // output is over.
   void run(base::TaskGroup& tasks, std::function<void()> on_end);
-  // SIGKILL to the process at `when`, whoever is still watching it.
-  void set_deadline(SteadyTime when);
+  // SIGKILL to the process when it has run this long, whoever is still watching it. Time that
+  // passes while the sandbox is frozen does not count: a paused machine's clock stands still too
+  // (to within a second).
+  void set_time_limit(std::chrono::steady_clock::duration limit);
   // The table waited for it.
   void reaped(int wait_status);
 
@@ -80,6 +82,7 @@ class Process : public std::enable_shared_from_this<Process> {
   // Waits for more output; with `held` bytes of an unfinished character only a few milliseconds.
   // False = waited in vain.
   static boost::asio::awaitable<bool> wait_readable(Descriptor& from, bool held);
+  void arm_time_limit();
   void maybe_end();
 
   boost::asio::any_io_executor executor_;
@@ -93,7 +96,8 @@ class Process : public std::enable_shared_from_this<Process> {
   Descriptor pty_;
   Input input_;
   boost::asio::steady_timer input_turn_;
-  boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer limit_timer_;
+  std::chrono::steady_clock::duration limit_left_{};
   OutputFanout output_;
   std::function<void()> on_end_;
   ExitReport report_;

@@ -54,7 +54,7 @@ WindowSize window_of(const ::process::PTY& pty) {
 struct StreamPlan {
   std::chrono::seconds keepalive = kDefaultKeepalive;
   std::optional<SteadyTime> deadline;
-  bool owner = false;  // Start: a process that timed out ends this stream
+  bool owner = false;  // Start: the process's own time limit is this stream's too
 };
 
 RpcStatus deadline_exceeded() {
@@ -116,7 +116,7 @@ asio::awaitable<RpcStatus> serve_events(std::shared_ptr<Process> process,
   using asio::experimental::awaitable_operators::operator||;
   StreamPlan plan;
   plan.keepalive = keepalive_interval(context.head.headers);
-  plan.deadline = context.deadline;
+  if (!owner) plan.deadline = context.deadline;
   plan.owner = owner;
   auto raced = co_await (stream_events(std::move(process), subscription, stream, plan) ||
                          context.connection.wait_for_disconnect());
@@ -212,8 +212,9 @@ asio::awaitable<RpcStatus> ProcessService::start(const ::process::StartRequest& 
   std::shared_ptr<Process> running = *process;
   Subscription subscription(running->output());
   table_.run(running);
-  // The process's own deadline: it holds even when this client has gone by then.
-  if (context.deadline) running->set_deadline(*context.deadline);
+  // The process's own limit: it holds even when this client has gone by then.
+  if (context.deadline)
+    running->set_time_limit(*context.deadline - std::chrono::steady_clock::now());
   co_return co_await serve_events(running, subscription, stream, context, true);
 }
 

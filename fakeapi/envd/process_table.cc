@@ -15,7 +15,10 @@ constexpr std::size_t kScratch = 32U << 10U;
 }  // namespace
 
 ProcessTable::ProcessTable(boost::asio::any_io_executor executor)
-    : executor_(std::move(executor)), tasks_(executor_), scratch_(kScratch) {}
+    : executor_(std::move(executor)),
+      tasks_(executor_),
+      // Not written: a blank sandbox does not pay for it.
+      scratch_(std::make_unique_for_overwrite<char[]>(kScratch)) {}
 
 base::Result<std::shared_ptr<Process>> ProcessTable::start(const LaunchRequest& request,
                                                            ::process::ProcessInfo info) {
@@ -23,7 +26,8 @@ base::Result<std::shared_ptr<Process>> ProcessTable::start(const LaunchRequest& 
   SANDLOT_TRY(LaunchedChild child, launch(request));
   pid_t pid = child.pid;
   info.set_pid(static_cast<std::uint32_t>(pid));
-  auto process = std::make_shared<Process>(executor_, std::move(info), std::move(child), scratch_);
+  auto process = std::make_shared<Process>(executor_, std::move(info), std::move(child),
+                                           std::span(scratch_.get(), kScratch));
   // A namespace's pids come round again: an old end must not hide behind a new life.
   std::erase_if(ended_, [pid](const Ended& item) { return item.process->pid() == pid; });
   live_[pid] = process;

@@ -47,7 +47,7 @@ class ProcessTable {
 
   boost::asio::any_io_executor executor_;
   base::TaskGroup tasks_;
-  std::vector<char> scratch_;
+  std::unique_ptr<char[]> scratch_;
   std::map<pid_t, std::shared_ptr<Process>> live_;
   std::vector<Ended> ended_;  // oldest first
 };

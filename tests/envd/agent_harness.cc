@@ -276,6 +276,12 @@ RunningAgent::RunningAgent(std::string access_token, Role role) {
   EXPECT_EQ(answer->message, "ok");
 }
 
+void RunningAgent::suspend(std::chrono::milliseconds duration) const {
+  ::kill(pid_, SIGSTOP);
+  std::this_thread::sleep_for(duration);
+  ::kill(pid_, SIGCONT);
+}
+
 int RunningAgent::stop() {
   control_.reset();
   for (int i = 0; i < 500 && pid_ > 0; ++i) {

@@ -125,6 +125,8 @@ class RunningAgent {
   Stream start(const std::string& command,
                json extra = json::object(),
                Client::Headers headers = {}) const;
+  // Stops the agent's process for this long.
+  void suspend(std::chrono::milliseconds duration) const;
   // The agent's exit status after the control channel was closed; -1 when it did not end in time.
   int stop();
 

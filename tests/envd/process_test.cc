@@ -172,11 +172,12 @@ TEST(Process, StdinPipeCarriesInputUntilClosed) {
 
 TEST(Process, UnsetStdinMeansAPipe) {
   RunningAgent agent;
-  Stream stream(agent.port(), "process.Process/Start", {{"process", {{"cmd", "cat"}}}});
+  json config = {{"cmd", "sh"}, {"args", {"-c", "cat; echo over; exec sleep 5"}}};
+  Stream stream(agent.port(), "process.Process/Start", {{"process", config}});
   EXPECT_EQ(agent.call("process.Process/CloseStdin", by_pid(stream.pid())).first, 200);
+  EXPECT_TRUE(stream.wait_for("over"));
   EXPECT_EQ(agent.call("process.Process/CloseStdin", by_pid(stream.pid())).first, 200)
       << "twice is fine";
-  EXPECT_EQ(stream.finish().end_event["status"], "exit status 0");
 }
 
 TEST(Process, InputWithoutStdinIsAnError) {
@@ -297,6 +298,21 @@ TEST(Process, TimeoutHoldsAfterTheClientHasLeft) {
   Stream stream = agent.start("exec sleep 100", json::object(), headers);
   stream.close();
   for (int i = 0; i < 300 && alive(stream.pid()); ++i) std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_FALSE(alive(stream.pid()));
+}
+
+TEST(Process, TimeStandsStillForAFrozenAgent) {
+  RunningAgent agent;
+  fakeapi::http::Headers headers;
+  headers.set("Connect-Timeout-Ms", "2500");
+  Stream stream = agent.start("exec sleep 100", json::object(), headers);
+  // Stopped by a signal as the freezer would stop it: what passes meanwhile is not the command's
+  // time.
+  agent.suspend(milliseconds(4000));
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_TRUE(alive(stream.pid()));
+  EXPECT_EQ(stream.finish().end["error"]["code"], "deadline_exceeded");
+  for (int i = 0; i < 100 && alive(stream.pid()); ++i) std::this_thread::sleep_for(milliseconds(5));
   EXPECT_FALSE(alive(stream.pid()));
 }
 
