@@ -27,7 +27,7 @@ std::string format_rfc3339(TimePoint time) {
   std::time_t seconds = static_cast<std::time_t>(since_epoch.count() / 1000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
-  std::array<char, 40> text{};
+  std::array<char, 96> text{};  // six ints of any size
   std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
                 parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
                 parts.tm_sec, static_cast<int>(since_epoch.count() % 1000));
