@@ -82,7 +82,7 @@ class Bench:
         ours, yard, kills, destroys, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
         self.report.row("POST /sandboxes, warm pool", ours, "us", yard, "floor-fresh", target=1, aim=0.5, cpu_us=cpu,
                         note=f"CPU: create + refill + kill; the floor's {floor_cpu:.0f}")
-        self.create_spaced(emulator, "warm pool")
+        self.create_spaced(emulator, floor, "warm pool")
         self.report.row("DELETE /sandboxes/{id}", kills, "us", destroys, "floor destroy", target=6, aim=3)
         floor.call("fill-slots 4")
         slots, pools = Samples(), Samples()
@@ -99,18 +99,25 @@ class Bench:
         self.report.row("the same beside floor-slots (context)", ours, "us", slots, "floor-slots")
         self.report.row("the same beside floor-pool (context)", ours, "us", pools, "floor-pool")
 
-    def create_spaced(self, emulator, name):
-        """Creates 50 ms apart: a wait for the kernel's read-copy-update (8-30 ms) would show."""
-        took = Samples()
-        for _ in range(self.options.pairs):
-            time.sleep(GAP / 2)
-            sandbox, wall = emulator.create()
-            took.append(wall)
-            time.sleep(GAP / 2)
-            emulator.kill(sandbox)
-        slow = sum(1 for wall in took if wall >= 8000)
-        self.report.row(f"creates of 8 ms or more, {name}, {GAP * 1000:.0f} ms apart", [slow], f"of {len(took)}", target=0,
-                        note=f"us: p50 {took.quantile(0.5):.0f}, p99 {took.quantile(0.99):.0f}, slowest {max(took):.0f}")
+    def create_spaced(self, emulator, floor, name):
+        """Creates 50 ms apart: a wait for the kernel's read-copy-update (8-30 ms) would show. The floor, which has none,
+        runs in the same minute: on a busy machine it is late as well."""
+        def spaced(create, kill):
+            took = Samples()
+            for _ in range(self.options.pairs):
+                time.sleep(GAP / 2)
+                made, wall = create()
+                took.append(wall)
+                time.sleep(GAP / 2)
+                kill(made)
+            return took
+
+        ours = spaced(emulator.create, emulator.kill)
+        yard = spaced(lambda: floor.call("fresh")[:2], lambda number: floor.call(f"kill {number}"))
+        slow, floor_slow = (sum(1 for wall in took if wall >= 8000) for took in (ours, yard))
+        self.report.row(f"creates of 8 ms or more, {name}, {GAP * 1000:.0f} ms apart", [slow], f"of {len(ours)}", target=0,
+                        note=f"us: p50 {ours.quantile(0.5):.0f}, p99 {ours.quantile(0.99):.0f}, slowest {max(ours):.0f}; "
+                             f"floor-fresh: {floor_slow} of {len(yard)}, slowest {max(yard):.0f}")
 
     def create_against_crun(self, workspace, emulator):
         self.report.quiet("create beside crun")
@@ -143,7 +150,7 @@ class Bench:
         ours, yard, _, _, cpu, floor_cpu = self.pairs_with_floor(emulator, floor, self.options.pairs)
         self.report.row("POST /sandboxes, --pool 0", ours, "us", yard, "floor-fresh", target=2.5, aim=1.5, cpu_us=cpu,
                         note=f"CPU: create + kill; the floor's {floor_cpu:.0f}")
-        self.create_spaced(emulator, "--pool 0")
+        self.create_spaced(emulator, floor, "--pool 0")
 
     def create_flat(self, emulator, floor):
         alive, by_mark = [], {}
@@ -279,7 +286,8 @@ class Bench:
                 self.report.row(f"public URL, 13 bytes, keep-alive, {connections} connection(s)", pick(a, "rate"), "req/s",
                                 pick(b, "rate"), "nginx, 1 worker, upstream keep-alive", sense="more", target=0.9, aim=1.1,
                                 cpu_us=cpu[0], note=f"CPU of nginx {cpu[1]:.1f}; without a proxy {plain['rate']:.0f} req/s")
-                self.report.row(f"the same, latency", pick(a, "p50"), "us", pick(b, "p50"), "nginx", target=1.1, aim=1)
+                self.report.row("the same, median latency", pick(a, "p50"), "us", pick(b, "p50"), "nginx",
+                                aim=1 if connections == 1 else None)
             keep.close()
 
     # --- e: memory and start -------------------------------------------------------------------------------------
