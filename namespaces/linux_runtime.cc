@@ -79,6 +79,18 @@ struct Sandbox {
 };
 using SandboxPtr = std::shared_ptr<Sandbox>;
 
+// What start_linux_runtime makes for an instance, taken back when nothing of it is in use: only
+// what is empty; the rest of a crash is for gc.
+void remove_places(const CgroupLayout& layout, const RuntimeOptions& options) {
+  fs::path relative = instance_cgroup(options.instance);
+  for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
+  remove_empty_top(layout);
+  fs::path mine = options.data_dir / "sandboxes" / options.instance;
+  ::unlink((mine / "instance").c_str());
+  ::rmdir(mine.c_str());
+  ::rmdir((options.run_dir / "mounts").c_str());
+}
+
 // Everything that outlives a single sandbox. Coroutines hold it by shared_ptr.
 struct Core {
   Core(asio::any_io_executor io, RuntimeOptions chosen, CgroupLayout machine, SpawnClient spawner)
@@ -90,15 +102,7 @@ struct Core {
         watchers(executor),
         removals(executor) {}
 
-  ~Core() {
-    fs::path relative = instance_cgroup(options.instance);
-    for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
-    remove_empty_top(layout);
-    // Only when empty; what a crash left is for gc.
-    ::unlink((sandboxes_dir() / "instance").c_str());
-    ::rmdir(sandboxes_dir().c_str());
-    ::rmdir((options.run_dir / "mounts").c_str());
-  }
+  ~Core() { remove_places(layout, options); }
 
   fs::path sandboxes_dir() const { return options.data_dir / "sandboxes" / options.instance; }
   fs::path trash_dir() const { return options.data_dir / "trash"; }
@@ -384,12 +388,14 @@ Result<> make_places(const RuntimeOptions& options) {
 Result<std::unique_ptr<ContainerRuntime>> start_linux_runtime(asio::any_io_executor executor,
                                                               RuntimeOptions options) {
   if (options.instance.empty()) return base::fail(Errc::kInvalidArgument, "no instance name");
-  SANDLOT_CHECK(make_places(options));
   SANDLOT_TRY(auto layout, CgroupLayout::of_this_machine());
+  base::ScopeExit take_back([&layout, &options] { remove_places(layout, options); });
+  SANDLOT_CHECK(make_places(options));
   SANDLOT_CHECK(prepare_instance_cgroups(layout, options.instance));
   SANDLOT_TRY(auto client, SpawnClient::start());
   auto core = std::make_shared<Core>(std::move(executor), std::move(options), std::move(layout),
                                      std::move(client));
+  take_back.release();  // Core does it from here on
   auto entered = run_on(core->worker, [&core] { return core->enter_worker(); });
   if (!entered) return base::Failure(std::move(entered).error());
   return std::make_unique<LinuxRuntime>(std::move(core));

@@ -41,6 +41,13 @@ std::string_view to_string(Errc code) {
   return "internal";
 }
 
+Errc errc_of(std::string_view word) {
+  for (int i = 0; i <= static_cast<int>(Errc::kInternal); ++i) {
+    if (to_string(static_cast<Errc>(i)) == word) return static_cast<Errc>(i);
+  }
+  return Errc::kInternal;
+}
+
 Error&& Error::context(std::string_view where) && {
   message_.insert(0, std::string(where) + ": ");
   return std::move(*this);

@@ -29,6 +29,8 @@ enum class Errc {
 
 // The code in lower snake case, as Connect and our logs write it ("not_found").
 std::string_view to_string(Errc code);
+// The other way round; kInternal for a word that is none.
+Errc errc_of(std::string_view word);
 
 class [[nodiscard]] Error {
  public:

@@ -31,6 +31,14 @@ base::Task<std::string> receive_answer(asio::posix::stream_descriptor& channel) 
   }
 }
 
+// "error: no_space: /.e2b: write: No space left on device" with its code.
+base::Error refusal(std::string_view answer) {
+  constexpr std::string_view kPrefix = "error: ";
+  std::string_view text = answer.substr(answer.starts_with(kPrefix) ? kPrefix.size() : 0);
+  Errc code = base::errc_of(text.substr(0, text.find(':')));
+  return {code, "the sandbox's agent refused: " + std::string(text)};
+}
+
 }  // namespace
 
 base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration) {
@@ -44,8 +52,7 @@ base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration
   SANDLOT_CO_TRY(std::string answer,
                  co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
                                               "waiting for the sandbox's agent"));
-  if (answer != "ok")
-    co_return base::fail(Errc::kInternal, "the sandbox's agent refused: " + answer);
+  if (answer != "ok") co_return base::fail(refusal(answer));
   co_return base::Result<>();
 }
 

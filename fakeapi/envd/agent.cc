@@ -125,7 +125,11 @@ class Agent {
       auto message = co_await control_.receive();
       if (!message || !*message) break;
       base::Result<> configured = configure(**message);
-      std::string answer = configured ? "ok" : "error: " + configured.error().message();
+      std::string answer = "ok";
+      if (!configured) {
+        answer = "error: " + std::string(base::to_string(configured.error().code())) + ": " +
+                 configured.error().message();
+      }
       auto sent = control_.send(answer);
       if (!sent) break;
       if (configured && !serving) {

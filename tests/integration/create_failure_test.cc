@@ -1,4 +1,7 @@
 // A create that fails at any step answers an error and leaves no trace.
+#include <sys/mount.h>
+
+#include <fstream>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -49,6 +52,49 @@ TEST(FailingCreateByTemplate, AMissingRootFileSystemIsNamed) {
   EXPECT_EQ(emulator.create(Json::object(), &answer), "");
   EXPECT_EQ(answer.status, 503) << answer.body;
   EXPECT_NE(answer.body.find("root file system"), std::string::npos) << answer.body;
+}
+
+// A small file system of the test's own, mounted for as long as the object lives.
+class SmallDisk {
+ public:
+  SmallDisk(const std::filesystem::path& where, const char* options) : where_(where) {
+    std::filesystem::create_directories(where);
+    mounted_ = ::mount("sandlot-test", where.c_str(), "tmpfs", 0, options) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(where_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::filesystem::path where_;
+  bool mounted_ = false;
+};
+
+TEST(FailingCreateOnAFullDisk, Is507AndLeavesNoTrace) {
+  TempDir dir;
+  SmallDisk disk(dir.path() / "data", "size=64m,nr_inodes=20000,mode=0755");
+  ASSERT_TRUE(disk.mounted());
+  EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  ASSERT_EQ(emulator.api("DELETE", "/sandboxes/" + emulator.create()).status, 204);
+  // Not a byte and not an inode left.
+  std::string filler = dir.path() / "data" / "filler";
+  std::filesystem::create_directories(filler);
+  for (int i = 0; std::ofstream(filler + "/" + std::to_string(i)) << i << std::flush; ++i) {
+  }
+  HttpAnswer answer;
+  EXPECT_EQ(emulator.create(Json::object(), &answer), "");
+  EXPECT_EQ(answer.status, 507) << answer.body;
+  EXPECT_EQ(answer.json().value("code", 0), 507);
+  EXPECT_EQ(emulator.api("GET", "/sandboxes").json(), Json::array());
+  std::filesystem::remove_all(filler);
+  std::string id = emulator.create(Json::object(), &answer);
+  EXPECT_NE(id, "") << answer.body;
+  EXPECT_EQ(emulator.run(id, "echo again").out, "again\n");
+  EXPECT_EQ(emulator.stop(), 0);
 }
 
 TEST(FailingCreateByTemplate, AnUnknownTemplateIs404) {

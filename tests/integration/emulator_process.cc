@@ -151,9 +151,10 @@ EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(di
 
 void EmulatorProcess::start(const Options& options) {
   const fs::path& dir = dir_;
-  std::vector<std::string> arguments = {SANDLOT_BINARY, "serve",      "--port",      "0",
-                                        "--data-dir",   dir / "data", "--run-dir",   dir / "run",
-                                        "--internet",   "none",       "--log-level", "debug"};
+  std::vector<std::string> arguments = options.prefix;
+  arguments.insert(arguments.end(),
+                   {SANDLOT_BINARY, "serve", "--port", "0", "--data-dir", dir / "data", "--run-dir",
+                    dir / "run", "--internet", "none", "--log-level", "debug"});
   for (const std::string& flag : options.flags) arguments.push_back(flag);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -173,7 +174,7 @@ void EmulatorProcess::start(const Options& options) {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, pipe->second.get(), 1);
   ::posix_spawn_file_actions_adddup2(&actions, log_file->get(), 2);
-  int spawned = ::posix_spawn(&pid_, SANDLOT_BINARY, &actions, nullptr, argv.data(), envp.data());
+  int spawned = ::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), envp.data());
   ::posix_spawn_file_actions_destroy(&actions);
   ASSERT_EQ(spawned, 0);
   pipe->second.reset();

@@ -54,6 +54,7 @@ class EmulatorProcess {
   struct Options {
     std::vector<std::string> flags;                  // after the defaults
     std::map<std::string, std::string> environment;  // added to ours
+    std::vector<std::string> prefix = {};            // a program that runs it: setpriv, unshare
   };
   // Starts `serve` in `dir` and waits for its ready line (30 s); fails the test otherwise.
   explicit EmulatorProcess(const std::filesystem::path& dir) : EmulatorProcess(dir, Options()) {}

@@ -20,6 +20,27 @@ TEST(Start, ABusyPortIsExitStatusThree) {
   EXPECT_EQ(leftovers(second_dir.path()), std::vector<std::string>());
 }
 
+TEST(Start, WithoutPrivilegeItSaysSoAndLeavesNothing) {
+  TempDir dir;
+  std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
+  EmulatorProcess emulator(
+      dir.path(), {{}, {}, {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}});
+  EXPECT_FALSE(emulator.ready());
+  EXPECT_EQ(emulator.stop(), 4) << emulator.log();
+  EXPECT_NE(emulator.log().find("needs root"), std::string::npos) << emulator.log();
+  EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
+}
+
+TEST(Start, WithoutTheKernelsHelpItNamesTheStepAndLeavesNothing) {
+  TempDir dir;
+  // Root in name only: every privileged step of the start is refused by the kernel.
+  EmulatorProcess emulator(dir.path(), {{}, {}, {"unshare", "--user", "--map-root-user"}});
+  EXPECT_FALSE(emulator.ready());
+  EXPECT_EQ(emulator.stop(), 4) << emulator.log();
+  EXPECT_NE(emulator.log().find("serve.failed"), std::string::npos) << emulator.log();
+  EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
+}
+
 TEST(Start, TwoEmulatorsLiveSideBySide) {
   TempDir first_dir;
   TempDir second_dir;

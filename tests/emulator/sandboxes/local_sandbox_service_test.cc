@@ -142,12 +142,13 @@ TEST_F(LocalSandboxServiceTest, AFailureAtAnyStepUndoesTheStepsBefore) {
 }
 
 TEST_F(LocalSandboxServiceTest, AnAgentThatRefusesFailsTheCreateWithItsWords) {
-  world.answer = "error: no";
+  world.answer = "error: no_space: no";
   cloud::NewSandbox request;
   request.template_id = "base";
   auto made = run(service->create(request));
   ASSERT_FALSE(made);
-  EXPECT_NE(made.error().message().find("error: no"), std::string::npos);
+  EXPECT_EQ(made.error().code(), Errc::kNoSpace);
+  EXPECT_NE(made.error().message().find("no_space: no"), std::string::npos);
   EXPECT_EQ(world.alive, 0);
 }
 
