@@ -20,6 +20,7 @@ namespace {
 // another connection.
 constexpr std::size_t kHeldBody = 64U << 10U;
 constexpr std::size_t kResponseHeadLimit = 256U << 10U;
+constexpr std::string_view kNothing;
 
 void append_chunk_size(std::string& out, std::size_t size) {
   std::array<char, 20> text{};
@@ -205,7 +206,7 @@ asio::awaitable<std::size_t> Relay::read_response_head() {
     if (client_minor_version_ > 0) {
       out_.clear();
       write_response(response_, ResponseRewrite(), out_);
-      if (!co_await send_to_client(out_, {})) co_return 0U;
+      if (!co_await send_to_client(out_, kNothing)) co_return 0U;
     }
     channel_->consume(size);
     scanned = 0;
@@ -389,14 +390,14 @@ asio::awaitable<Relay::Outcome> Relay::tunnel(std::size_t head_size) {
   out_.clear();
   write_response(response_, ResponseRewrite(), out_);
   channel_->consume(head_size);
-  if (!co_await send_to_client(out_, {})) co_return Outcome::kAborted;
+  if (!co_await send_to_client(out_, kNothing)) co_return Outcome::kAborted;
   uploading_ = true;
   tasks_.spawn("proxy.tunnel", pump_tunnel(shared_from_this(), channel_));
   bool reset = false;
   for (;;) {
     std::string_view data = channel_->data();
     if (!data.empty()) {
-      bool alive = co_await send_to_client(data, {});
+      bool alive = co_await send_to_client(data, kNothing);
       if (!alive) {
         client_->close(true);
         break;

@@ -336,7 +336,7 @@ asio::awaitable<void> Session::send_page(const ErrorPage& page,
   if (!keep_alive) text.append("\r\nConnection: close");
   text.append("\r\n\r\n");
   if (!head_request) text.append(page.body);
-  co_await client_->write_all(text, {});
+  co_await client_->write_all(text, std::string_view());
 }
 
 asio::awaitable<void> Session::refuse(int status, std::string_view sentence) {

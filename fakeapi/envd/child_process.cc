@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "emulator/base/posix.h"
@@ -54,27 +56,28 @@ __attribute__((no_sanitize("address"))) int fail_at(ChildPlan& plan, Step step) 
   return 1;
 }
 
+// The kernel's own sigaction on x86-64 and arm64: the libc's refuses the two signals it keeps for
+// itself (32 and 33), which a parent may have left ignored all the same.
+struct KernelSigaction {
+  void (*handler)(int) = SIG_DFL;
+  unsigned long flags = 0;
+  void (*restorer)() = nullptr;
+  std::uint64_t mask = 0;
+};
+
 // Signals as a fresh program expects them: nothing ignored, nothing blocked.
 __attribute__((no_sanitize("address"))) void reset_signals() {
-  struct sigaction fresh {};
-  fresh.sa_handler = SIG_DFL;
-  for (int number = 1; number < 32; ++number) {
-    if (number != SIGKILL && number != SIGSTOP) ::sigaction(number, &fresh, nullptr);
+  KernelSigaction fresh;
+  for (int number = 1; number <= 64; ++number) {  // SIGKILL and SIGSTOP refuse, as they should
+    ::syscall(SYS_rt_sigaction, number, &fresh, nullptr, sizeof fresh.mask);
   }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// oom_score_adj 100, nice 0, ordinary I/O priority (contract-envd 2.4). Best effort, before the
-// credentials go.
+// nice 0, ordinary I/O priority (contract-envd 2.4). Best effort, before the credentials go.
 __attribute__((no_sanitize("address"))) void set_priorities() {
-  int fd = static_cast<int>(
-      ::syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0));
-  if (fd >= 0) {
-    [[maybe_unused]] auto written = ::syscall(SYS_write, fd, "100", 3);
-    ::syscall(SYS_close, fd);
-  }
   ::syscall(SYS_setpriority, 0, 0, 0);
   ::syscall(SYS_ioprio_set, 1, 0, kIoPriority);
 }
@@ -205,6 +208,15 @@ bool has_nul(const std::vector<std::string>& strings) {
   return false;
 }
 
+// The first to go when the sandbox's memory is full is a command, not the agent
+// (contract-envd 2.4). Written from here, right after the exec: until then the child's /proc files
+// belong to the machine's root, because the agent is not dumpable. Best effort: a child that is
+// gone again has no need of it.
+void prefer_for_oom_kill(pid_t pid) {
+  [[maybe_unused]] auto written =
+      base::write_control("/proc/" + std::to_string(pid) + "/oom_score_adj", "100");
+}
+
 base::Result<pid_t> clone_child(ChildPlan& plan) {
   // One launch at a time and the parent sleeps until the exec: one stack for all.
   static const std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kChildStack);
@@ -264,6 +276,7 @@ base::Result<LaunchedChild> launch(const LaunchRequest& request) {
   plan.environment = environment.data();
   plan.name = request.argv[0].c_str();
   SANDLOT_TRY(child.pid, clone_child(plan));
+  prefer_for_oom_kill(child.pid);
   return child;
 }
 

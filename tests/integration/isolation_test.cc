@@ -73,6 +73,9 @@ TEST(Isolation, LimitsHold) {
   EmulatorProcess emulator(dir.path());
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   std::string id = emulator.create();
+  // What fills the memory goes, not the agent beside it (contract-envd 2.4).
+  EXPECT_EQ(emulator.run(id, "cat /proc/self/oom_score_adj").out, "100\n");
+  EXPECT_EQ(emulator.run(id, "cat /proc/$$/oom_score_adj", "root").out, "100\n");
   auto hungry = emulator.run(id, "python3 -c \"x = bytearray(900 << 20)\"");
   EXPECT_NE(hungry.exit_code, 0);
   EXPECT_EQ(emulator.run(id, "echo alive").out, "alive\n");
@@ -87,7 +90,10 @@ TEST(Isolation, LimitsHold) {
   }
   EXPECT_TRUE(full) << "the limit on processes was not reached";
   EXPECT_EQ(emulator.run(id, "echo alive", "root").out, "alive\n");
-  EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + bomb).status, 204);
+  // 6000 processes also fill its memory: the kernel may have ended the whole sandbox by now.
+  int killed = emulator.api("DELETE", "/sandboxes/" + bomb).status;
+  EXPECT_TRUE(killed == 204 || killed == 404) << killed;
+  EXPECT_EQ(emulator.api("GET", "/sandboxes/" + bomb).status, 404);
   burning.join();
 }
 

@@ -190,8 +190,12 @@ TEST(Style, NobodyCallsAShellDetachesOrOwnsByHand) {
   for (const Source& source : product()) {
     for (std::size_t i = 0; i < source.lines.size(); ++i) {
       std::string line = source.lines[i].substr(0, source.lines[i].find("//"));
-      if (line.find("unique_ptr<") != std::string::npos)
-        continue;  // owned at once (private constructors)
+      // Owned at once (private constructors); the formatter may break the line before the "new".
+      if (line.find("unique_ptr<") != std::string::npos) continue;
+      if (i > 0 && source.lines[i - 1].find("unique_ptr<") != std::string::npos &&
+          source.lines[i - 1].ends_with("(")) {
+        continue;
+      }
       for (const auto& [pattern, what] : banned) {
         EXPECT_FALSE(std::regex_search(line, pattern))
             << source.path << ":" << i + 1 << " uses " << what;
