@@ -1,5 +1,6 @@
 #include "namespaces/child.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -70,10 +71,14 @@ FailedStep finish(const ChildPlan& plan) {
 }  // namespace
 
 void run_child(const ChildPlan& plan) {
+  // While this still is the machine's root, which owns the file of a process that is not dumpable.
+  int oom_score_fd = ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (FailedStep failed = prepare(plan)) give_up(plan.control_fd, failed);
-  if (FailedStep failed = settle_descriptors(plan.control_fd)) give_up(plan.control_fd, failed);
+  if (FailedStep failed = settle_descriptors(plan.control_fd, oom_score_fd)) {
+    give_up(plan.control_fd, failed);
+  }
   if (FailedStep failed = finish(plan)) give_up(kControlFd, failed);
-  ::_exit(plan.agent(kControlFd));
+  ::_exit(plan.agent(kControlFd, oom_score_fd < 0 ? -1 : kOomScoreFd));
 }
 
 }  // namespace namespaces

@@ -105,7 +105,9 @@ base::Result<std::unique_ptr<ContainerRuntime>> start_linux_runtime(
 
 // What the child of the spawner becomes once it is inside: never returns to the caller's stack
 // frames of the spawner; its return value is the exit status of the sandbox's pid 1.
-using AgentEntry = int (*)(int control_fd);
+// `oom_score_fd` is its own /proc/self/oom_score_adj, open for reading and writing (-1 = could not
+// be opened): it is not dumpable, so it cannot open the file itself.
+using AgentEntry = int (*)(int control_fd, int oom_score_fd);
 
 // The role of the re-executed binary: `argv[1] == kSpawnerRole`. Runs until its socket (fd 3)
 // closes.

@@ -74,12 +74,21 @@ FailedStep drop_capabilities() {
   return nullptr;
 }
 
-FailedStep settle_descriptors(int control_fd) {
-  // The control channel first: everything else may go.
+FailedStep settle_descriptors(int control_fd, int oom_score_fd) {
+  // Out of the way of both targets first.
+  if (oom_score_fd >= 0) {
+    oom_score_fd = ::fcntl(oom_score_fd, F_DUPFD_CLOEXEC, kOomScoreFd + 1);
+    if (oom_score_fd < 0) return "score descriptor";
+  }
   if (control_fd != kControlFd) {
     if (::dup3(control_fd, kControlFd, O_CLOEXEC) < 0) return "control descriptor";
   }
-  if (::syscall(SYS_close_range, kControlFd + 1, ~0U, 0) != 0) return "close_range";
+  unsigned first_unused = kOomScoreFd;
+  if (oom_score_fd >= 0) {
+    if (::dup3(oom_score_fd, kOomScoreFd, O_CLOEXEC) < 0) return "score descriptor";
+    ++first_unused;
+  }
+  if (::syscall(SYS_close_range, first_unused, ~0U, 0) != 0) return "close_range";
   int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return "open /dev/null";
   for (int fd = 0; fd < 3; ++fd) {

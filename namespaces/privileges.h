@@ -24,10 +24,11 @@ FailedStep become_root_inside();
 // sys_chroot, mknod, audit_write, setfcap).
 FailedStep drop_capabilities();
 
-// Puts 0, 1, 2 on /dev/null (of the new root) and `control_fd` on kControlFd; closes everything
-// else.
-FailedStep settle_descriptors(int control_fd);
+// Puts 0, 1, 2 on /dev/null (of the new root), `control_fd` on kControlFd and `oom_score_fd`,
+// unless it is -1, on kOomScoreFd; closes everything else.
+FailedStep settle_descriptors(int control_fd, int oom_score_fd);
 inline constexpr int kControlFd = 3;
+inline constexpr int kOomScoreFd = 4;
 
 // Name, argv, umask, and PR_SET_DUMPABLE 0: without it the sandbox's root reads the spawner's heap
 // through /proc/1/mem. Last step: a change of credentials would reset it.

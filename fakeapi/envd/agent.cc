@@ -1,5 +1,6 @@
 #include "fakeapi/envd/agent.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -103,14 +104,15 @@ class Agent {
         ControlChannel& control,
         const AgentOptions& options,
         base::UniqueFd signals,
-        base::UniqueFd listener)
+        base::UniqueFd listener,
+        base::UniqueFd oom_score)
       : context_(context),
         control_(control),
         options_(options),
         signals_(context, signals.release()),
         acceptor_(context),
         state_(options.passwd_path, options.group_path),
-        processes_(context.get_executor()),
+        processes_(context.get_executor(), OomScore(std::move(oom_score))),
         server_(state_, processes_),
         connections_(context.get_executor()) {
     boost::system::error_code ignored;
@@ -195,6 +197,10 @@ class Agent {
 
 int run_agent(int control_fd, const AgentOptions& options) {
   ::umask(022);
+  // A sandbox's agent was given it, opened when it still could be.
+  base::UniqueFd oom_score(options.oom_score_fd >= 0
+                               ? options.oom_score_fd
+                               : ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
   if (options.init) {
     ::setsid();
     ::prctl(PR_SET_DUMPABLE, 0);
@@ -210,7 +216,8 @@ int run_agent(int control_fd, const AgentOptions& options) {
     [[maybe_unused]] auto sent = control.send("error: " + error.message());
     return 1;
   }
-  Agent agent(context, control, options, std::move(*signals), std::move(*listener));
+  Agent agent(context, control, options, std::move(*signals), std::move(*listener),
+              std::move(oom_score));
   if (!control.send("ready")) return 1;
   base::TaskGroup main(context.get_executor());
   main.spawn("agent", agent.run());
@@ -218,8 +225,10 @@ int run_agent(int control_fd, const AgentOptions& options) {
   return 0;
 }
 
-int agent_main(int control_fd) {
-  return run_agent(control_fd, AgentOptions());
+int agent_main(int control_fd, int oom_score_fd) {
+  AgentOptions options;
+  options.oom_score_fd = oom_score_fd;
+  return run_agent(control_fd, options);
 }
 
 }  // namespace fakeapi::envd

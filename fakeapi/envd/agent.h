@@ -10,13 +10,15 @@ namespace fakeapi::envd {
 
 // Listens on 49983 (IPv4 and IPv6) in the current network namespace, sends "ready" on the control
 // channel, waits there for its SandboxConfiguration, answers it, and serves until the channel
-// closes. Returns the exit status.
-int agent_main(int control_fd);
+// closes. Returns the exit status. `oom_score_fd`: see AgentOptions.
+int agent_main(int control_fd, int oom_score_fd);
 
 struct AgentOptions {
   std::uint16_t port = 49983;
   // A socket that already listens, instead of `port`; owned by the agent then.
   int listen_fd = -1;
+  // This process's own oom_score_adj, open; -1: opened here. Owned by the agent.
+  int oom_score_fd = -1;
   std::string passwd_path = "/etc/passwd";
   std::string group_path = "/etc/group";
   // Where /run/e2b and /.e2b are written: "" = the root.

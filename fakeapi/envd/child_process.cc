@@ -208,24 +208,20 @@ bool has_nul(const std::vector<std::string>& strings) {
   return false;
 }
 
-// The first to go when the sandbox's memory is full is a command, not the agent
-// (contract-envd 2.4). Written from here, right after the exec: until then the child's /proc files
-// belong to the machine's root, because the agent is not dumpable. Best effort: a child that is
-// gone again has no need of it.
-void prefer_for_oom_kill(pid_t pid) {
-  [[maybe_unused]] auto written =
-      base::write_control("/proc/" + std::to_string(pid) + "/oom_score_adj", "100");
-}
-
-base::Result<pid_t> clone_child(ChildPlan& plan) {
+base::Result<pid_t> clone_child(ChildPlan& plan, const OomScore& oom_score) {
   // One launch at a time and the parent sleeps until the exec: one stack for all.
   static const std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kChildStack);
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
-  int pid = ::clone(child_main, stack.get() + kChildStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
-  int error = errno;
+  int pid = 0;
+  int error = 0;
+  {
+    OomScore::ForCommand worn(oom_score);
+    pid = ::clone(child_main, stack.get() + kChildStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
+    error = errno;
+  }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return base::fail(base::os_error("clone", error));
   if (plan.failed == Step::kNone) return static_cast<pid_t>(pid);
@@ -240,7 +236,7 @@ base::Result<pid_t> clone_child(ChildPlan& plan) {
 
 }  // namespace
 
-base::Result<LaunchedChild> launch(const LaunchRequest& request) {
+base::Result<LaunchedChild> launch(const LaunchRequest& request, const OomScore& oom_score) {
   if (request.argv.empty()) return base::fail(base::os_error("exec", EINVAL));
   if (has_nul(request.argv) || has_nul(request.environment)) {
     return base::fail(base::os_error("exec", EINVAL));
@@ -275,8 +271,7 @@ base::Result<LaunchedChild> launch(const LaunchRequest& request) {
   plan.shell_argv = shell_argv.data();
   plan.environment = environment.data();
   plan.name = request.argv[0].c_str();
-  SANDLOT_TRY(child.pid, clone_child(plan));
-  prefer_for_oom_kill(child.pid);
+  SANDLOT_TRY(child.pid, clone_child(plan, oom_score));
   return child;
 }
 

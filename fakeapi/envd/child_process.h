@@ -11,6 +11,7 @@
 
 #include "emulator/base/result.h"
 #include "emulator/base/unique_fd.h"
+#include "fakeapi/envd/oom_score.h"
 #include "fakeapi/envd/pty.h"
 
 namespace fakeapi::envd {
@@ -38,6 +39,6 @@ struct LaunchedChild {
 // A program that cannot be executed is not an error here: the child says so on its stderr and exits
 // with 127 (not found) or 126, as a shell's would. Errors: pipes, terminal, clone, credentials, the
 // directory (kPermissionDenied, kNotFound, with the errno).
-base::Result<LaunchedChild> launch(const LaunchRequest& request);
+base::Result<LaunchedChild> launch(const LaunchRequest& request, const OomScore& oom_score);
 
 }  // namespace fakeapi::envd

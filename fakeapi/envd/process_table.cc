@@ -14,16 +14,17 @@ constexpr std::size_t kScratch = 32U << 10U;
 
 }  // namespace
 
-ProcessTable::ProcessTable(boost::asio::any_io_executor executor)
+ProcessTable::ProcessTable(boost::asio::any_io_executor executor, OomScore oom_score)
     : executor_(std::move(executor)),
       tasks_(executor_),
+      oom_score_(std::move(oom_score)),
       // Not written: a blank sandbox does not pay for it.
       scratch_(std::make_unique_for_overwrite<char[]>(kScratch)) {}
 
 base::Result<std::shared_ptr<Process>> ProcessTable::start(const LaunchRequest& request,
                                                            ::process::ProcessInfo info) {
   forget_old();
-  SANDLOT_TRY(LaunchedChild child, launch(request));
+  SANDLOT_TRY(LaunchedChild child, launch(request, oom_score_));
   pid_t pid = child.pid;
   info.set_pid(static_cast<std::uint32_t>(pid));
   auto process = std::make_shared<Process>(executor_, std::move(info), std::move(child),

@@ -17,7 +17,7 @@ namespace fakeapi::envd {
 
 class ProcessTable {
  public:
-  explicit ProcessTable(boost::asio::any_io_executor executor);
+  ProcessTable(boost::asio::any_io_executor executor, OomScore oom_score);
 
   // Launches and registers; the output pumps do not run before run(), so that the caller can
   // subscribe first.
@@ -47,6 +47,7 @@ class ProcessTable {
 
   boost::asio::any_io_executor executor_;
   base::TaskGroup tasks_;
+  OomScore oom_score_;
   std::unique_ptr<char[]> scratch_;
   std::map<pid_t, std::shared_ptr<Process>> live_;
   std::vector<Ended> ended_;  // oldest first

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -130,6 +131,15 @@ TEST(Process, ChildHasOnlyItsThreeDescriptorsAndDefaultSignals) {
       agent.start("ls /proc/self/fd | wc -l; grep -E 'Sig(Ign|Blk)' /proc/self/status").finish();
   // ls itself has its directory open as a fourth.
   EXPECT_EQ(output.stdout_bytes, "4\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+TEST(Process, IsTheKernelsFirstChoiceWhenMemoryIsFullAndTheAgentIsNot) {
+  RunningAgent agent;
+  auto output = agent.start("cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj").finish();
+  std::ifstream own("/proc/self/oom_score_adj");
+  std::string inherited;
+  std::getline(own, inherited);
+  EXPECT_EQ(output.stdout_bytes, "100\n" + inherited + "\n");
 }
 
 TEST(Process, MissingDirectoryIsInvalidArgumentBeforeStart) {

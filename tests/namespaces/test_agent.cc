@@ -46,7 +46,7 @@ std::string run(unsigned uid, const std::string& command) {
 
 }  // namespace
 
-int test_agent(int control_fd) {
+int test_agent(int control_fd, int /*oom_score_fd*/) {
   ::send(control_fd, "ready", 5, MSG_NOSIGNAL);
   std::string buffer(65536, '\0');
   for (;;) {

@@ -5,6 +5,6 @@ namespace namespaces_test {
 
 // A request is "<uid> <command>"; the answer is "<exit status>\n<output>". Status 128 + n = ended
 // by signal n.
-int test_agent(int control_fd);
+int test_agent(int control_fd, int oom_score_fd);
 
 }  // namespace namespaces_test
