@@ -1,6 +1,6 @@
 // What turns a blank sandbox into somebody's: sent once over the control channel (one
-// SOCK_SEQPACKET message, JSON), answered by "ok" or "error: <code>: <text>". Values only; the emulator
-// encodes, the agent decodes.
+// SOCK_SEQPACKET message, JSON), answered by "ok" or "error: <code>: <text>". Values only; the
+// emulator encodes, the agent decodes.
 #pragma once
 
 #include <cstdint>

@@ -93,7 +93,8 @@ TEST(Isolation, LimitsHold) {
   });
   bool full = false;
   for (int i = 0; i < 200 && !full; ++i) {
-    full = !emulator.run(bomb, "true").ended;
+    EmulatorProcess::Ran probe = emulator.run(bomb, "true");
+    full = !probe.ended || probe.err.find("fork") != std::string::npos;
     if (!full) std::this_thread::sleep_for(50ms);
   }
   EXPECT_EQ(emulator.run(id, "echo alive", "root").out, "alive\n");
