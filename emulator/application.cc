@@ -42,6 +42,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// Networks kept ready even without blank sandboxes (--pool 0).
+constexpr unsigned kReadySlots = 4;
+
 // A step that failed, with the exit code it means.
 struct StartFailure {
   int exit_code;
@@ -243,7 +246,8 @@ Application::Step Application::start_service() {
   auto make_slot = [this](int index, std::uint32_t serial) {
     return netfilter::make_slot(*network_, index, serial);
   };
-  slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot, options_.pool);
+  slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
+                                                 std::max(options_.pool, kReadySlots));
   blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_,
                                                    options_.pool, fail_step);
   sandboxes::LocalSandboxService::Hooks hooks;

@@ -4,10 +4,30 @@
 
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/sandboxes/agent_channel.h"
 
 namespace emulator::sandboxes {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// A refill costs the kernel 2 ms on a core. Whoever has just created a sandbox is about to use it,
+// and has two cores for everything: the refill waits until nobody has asked for so long.
+constexpr auto kSettled = std::chrono::milliseconds(5);
+
+}  // namespace
+
+fakeapi::envd::SandboxConfiguration identity_of(const Template& item, const std::string& id) {
+  fakeapi::envd::SandboxConfiguration configuration;
+  configuration.sandbox_id = id;
+  configuration.template_id = item.id;
+  configuration.build_id = item.build_id;
+  configuration.cpu_count = item.limits.cpu_count;
+  configuration.memory_bytes = std::int64_t{item.limits.memory_mb} << 20;
+  configuration.disk_bytes = std::int64_t{item.disk_size_mb} << 20;
+  return configuration;
+}
 
 BlankPool::BlankPool(asio::any_io_executor executor,
                      namespaces::ContainerRuntime& runtime,
@@ -38,10 +58,17 @@ base::Task<Blank> BlankPool::make(const Template& item) {
   co_return blank;
 }
 
+base::Task<Blank> BlankPool::make_named(const Template& item) {
+  SANDLOT_CO_TRY(Blank blank, co_await make(item));
+  fakeapi::envd::SandboxConfiguration identity = identity_of(item, blank.id);
+  identity.serve = false;
+  SANDLOT_CO_CHECK(co_await configure_agent(blank.container->control_fd(), std::move(identity)));
+  co_return blank;
+}
+
 void BlankPool::keep_ready(const Template& item) {
-  if (per_template_ == 0) return;
-  shelves_[item.id].item = &item;
-  wake_refill();
+  if (per_template_ > 0) shelves_[item.id].item = &item;
+  wake_refill();  // slots, at least
 }
 
 base::Task<Blank> BlankPool::take(const Template& item) {
@@ -49,6 +76,7 @@ base::Task<Blank> BlankPool::take(const Template& item) {
   if (shelf != shelves_.end() && !shelf->second.blanks.empty()) {
     Blank blank = std::move(shelf->second.blanks.front());
     shelf->second.blanks.pop_front();
+    taken_at_ = std::chrono::steady_clock::now();
     wake_refill();
     co_return blank;
   }
@@ -74,10 +102,14 @@ void BlankPool::wake_refill() {
   tasks_.spawn("blank pool", refill());
 }
 
+bool BlankPool::busy() const {
+  return creating_ > 0 || std::chrono::steady_clock::now() - taken_at_ < kSettled;
+}
+
 asio::awaitable<void> BlankPool::refill() {
   // A burst of creates is served before the shelves: they share the spawner and two cores.
   while (!stopping_) {
-    if (creating_ > 0) {
+    if (busy()) {
       co_await base::sleep_for(std::chrono::milliseconds(2));
       continue;
     }
@@ -87,7 +119,7 @@ asio::awaitable<void> BlankPool::refill() {
       if (more && *more) continue;
       break;
     }
-    auto blank = co_await make(*shelf->item);
+    auto blank = co_await make_named(*shelf->item);
     if (!blank) {
       base::log::warn("pool.refill_failed", {{"error", blank.error().message()}});
       break;

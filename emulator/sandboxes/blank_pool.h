@@ -4,6 +4,7 @@
 // is waiting. Used by LocalSandboxService.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -14,6 +15,7 @@
 #include "emulator/base/task_group.h"
 #include "emulator/sandboxes/slot_pool.h"
 #include "emulator/sandboxes/template_store.h"
+#include "fakeapi/envd/sandbox_configuration.h"
 #include "namespaces/container_runtime.h"
 
 namespace emulator::sandboxes {
@@ -24,6 +26,9 @@ struct Blank {
   SlotLease slot;
   std::unique_ptr<namespaces::Container> container;
 };
+
+// What an agent is told of itself: who it is and what it reports as its size; nobody's yet.
+fakeapi::envd::SandboxConfiguration identity_of(const Template& item, const std::string& id);
 
 // Lets a test make a step fail: returns an error when the named step should. Steps: slot,
 // container, configure.
@@ -53,9 +58,12 @@ class BlankPool {
     std::deque<Blank> blanks;
   };
   base::Task<Blank> make(const Template& item);
+  // Ahead of need: its agent knows its name already.
+  base::Task<Blank> make_named(const Template& item);
   boost::asio::awaitable<void> refill();
   Shelf* neediest();
   void wake_refill();
+  bool busy() const;
 
   namespaces::ContainerRuntime& runtime_;
   std::shared_ptr<SlotPool> slots_;
@@ -66,6 +74,7 @@ class BlankPool {
   bool refilling_ = false;
   bool stopping_ = false;
   int creating_ = 0;  // creates that found the shelf empty: they go first
+  std::chrono::steady_clock::time_point taken_at_;
 };
 
 }  // namespace emulator::sandboxes

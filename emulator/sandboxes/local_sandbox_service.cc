@@ -55,15 +55,9 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
   for (int attempt = 0;; ++attempt) {
     SANDLOT_CO_TRY(Blank blank, co_await blanks_.take(item));
     SANDLOT_CO_CHECK(hooks_.fail_step("configure"));
-    fakeapi::envd::SandboxConfiguration configuration;
-    configuration.sandbox_id = blank.id;
-    configuration.template_id = item.id;
-    configuration.build_id = item.build_id;
+    fakeapi::envd::SandboxConfiguration configuration = identity_of(item, blank.id);
     configuration.access_token = token;
     configuration.env_vars = request.env_vars;
-    configuration.cpu_count = item.limits.cpu_count;
-    configuration.memory_bytes = std::int64_t{item.limits.memory_mb} << 20;
-    configuration.disk_bytes = std::int64_t{item.disk_size_mb} << 20;
     int control = blank.container->control_fd();
     auto configured = co_await configure_agent(control, std::move(configuration));
     if (configured) co_return blank;

@@ -134,7 +134,7 @@ class Agent {
       }
       auto sent = control_.send(answer);
       if (!sent) break;
-      if (configured && !serving) {
+      if (configured && state_.configuration.serve && !serving) {
         // Whoever connected before waits in the kernel's queue.
         connections_.spawn("accept", accept_connections());
         serving = true;
@@ -146,8 +146,13 @@ class Agent {
 
  private:
   base::Result<> configure(const std::string& message) {
-    SANDLOT_TRY(state_.configuration, decode_configuration(message));
-    return write_identity(options_.identity_root, state_.configuration);
+    SANDLOT_TRY(SandboxConfiguration next, decode_configuration(message));
+    const SandboxConfiguration& known = state_.configuration;
+    bool named = known.sandbox_id == next.sandbox_id && known.template_id == next.template_id &&
+                 known.build_id == next.build_id;
+    if (!named) SANDLOT_CHECK(write_identity(options_.identity_root, next));
+    state_.configuration = std::move(next);
+    return {};
   }
 
   asio::awaitable<void> reap_children() {

@@ -15,6 +15,8 @@ void read_field(const json& object, const char* name, T& into) {
   if (found == object.end() || found->is_null()) return;
   if constexpr (std::is_same_v<T, std::string>) {
     if (found->is_string()) into = found->get<std::string>();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if (found->is_boolean()) into = found->get<bool>();
   } else {
     if (found->is_number_integer()) into = found->get<T>();
   }
@@ -34,6 +36,7 @@ std::string encode(const SandboxConfiguration& configuration) {
       {"cpuCount", configuration.cpu_count},
       {"memoryBytes", configuration.memory_bytes},
       {"diskBytes", configuration.disk_bytes},
+      {"serve", configuration.serve},
   };
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -52,6 +55,7 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
   read_field(object, "cpuCount", configuration.cpu_count);
   read_field(object, "memoryBytes", configuration.memory_bytes);
   read_field(object, "diskBytes", configuration.disk_bytes);
+  read_field(object, "serve", configuration.serve);
   auto variables = object.find("envVars");
   if (variables != object.end() && variables->is_object()) {
     for (const auto& [name, value] : variables->items()) {

@@ -1,6 +1,6 @@
-// What turns a blank sandbox into somebody's: sent once over the control channel (one
-// SOCK_SEQPACKET message, JSON), answered by "ok" or "error: <code>: <text>". Values only; the
-// emulator encodes, the agent decodes.
+// What turns a blank sandbox into somebody's: sent over the control channel (one SOCK_SEQPACKET
+// message, JSON), answered by "ok" or "error: <code>: <text>". A pooled sandbox gets one ahead of
+// need that only names it. Values only; the emulator encodes, the agent decodes.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,9 @@ struct SandboxConfiguration {
   int cpu_count = 2;
   std::int64_t memory_bytes = 0;
   std::int64_t disk_bytes = 0;
+  // False: nobody's yet. The agent writes the files by which programs know where they are
+  // (contract-envd 5.1), so that the later message need not, and serves nobody.
+  bool serve = true;
 };
 
 std::string encode(const SandboxConfiguration& configuration);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | proxy | memory | all   [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
+  bench.py create | tti | exec | stdout | files | streams | proxy | memory | all   [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
 Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
 removes it. The figures are reported, never asserted: exit code 1 means that a part could not be measured."""
@@ -21,6 +21,7 @@ from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Works
                      now_us, process_table, run_ended)
 from machine import Nginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
+import envd
 
 REPOSITORY = HERE.parent.parent
 GAP = 0.05  # seconds between steps: what one leaves to do in the background is not in the next one's time
@@ -31,6 +32,8 @@ class Bench:
         self.options, self.report = options, Report(options.quiet)
         self.floor_program = options.tools / "sandlot_floor"
         self.probe_program = options.tools / "sandbox_probe"
+
+    workspace = Workspace
 
     def emulator(self, workspace, name, *flags):
         emulator = workspace.keep(Emulator(self.options.binary, workspace.directory(name), *flags))
@@ -290,6 +293,17 @@ class Bench:
                                 aim=1 if connections == 1 else None)
             keep.close()
 
+    # --- the daemon: envd.py ---------------------------------------------------------------------------------------
+
+    def stdout(self):
+        envd.stdout(self)
+
+    def files(self):
+        envd.files(self)
+
+    def streams(self):
+        envd.streams(self)
+
     # --- e: memory and start -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -340,7 +354,7 @@ class Bench:
 
 
 def main():
-    parts = ("create", "tti", "exec", "proxy", "memory")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
@@ -350,6 +364,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of wrk on either side")
     parser.add_argument("--seconds", type=int, default=5, help="of one run of wrk")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the big files and of the long output")
     parser.add_argument("--quiet", type=int, default=60, help="wait so many seconds for a quiet machine, then go on")
     options = parser.parse_args()
     if os.geteuid() != 0:

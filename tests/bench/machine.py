@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -34,6 +35,35 @@ http {{
 
     def worker(self):
         return [pid for pid in family(self.process.pid) if pid != self.process.pid][-1]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class FileNginx:
+    """One worker that serves and accepts (PUT) files of its directory on a loopback port."""
+
+    def __init__(self, directory):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        (directory / "www").mkdir(exist_ok=True)
+        directory.chmod(0o755)
+        (directory / "nginx.conf").write_text(f"""
+daemon off; user root; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  sendfile on; client_max_body_size 0;
+  server {{ listen 127.0.0.1:{self.port}; root {directory}/www; location / {{ dav_methods PUT; }} }}
+}}
+""")
+        self.process = subprocess.Popen(["nginx", "-p", directory, "-c", directory / "nginx.conf"], stdin=subprocess.DEVNULL)
+        time.sleep(0.5)
+        if self.process.poll() is not None:
+            raise RuntimeError("nginx did not start")
 
     def stop(self):
         self.process.terminate()

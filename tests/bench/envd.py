@@ -1,0 +1,174 @@
+"""The daemon under load: a command's output, files beside nginx, watch events, many streams. Parts of bench.py."""
+
+import base64
+import json
+import selectors
+import struct
+import time
+
+from harness import Connection, Samples, exit_of, http, interleave, now_us, run_ended
+from machine import FileNginx
+
+MIB = 1 << 20
+SINK = bytearray(4 * MIB)
+
+
+def stream_seconds(port, wire, last=b"0\r\n\r\n"):
+    """Sends a request and reads its chunked answer to the end without looking at it."""
+    connection = Connection(port)
+    begin = now_us()
+    connection.socket.sendall(wire)
+    tail, total = b"", 0
+    while not tail.endswith(last):
+        count = connection.socket.recv_into(SINK)
+        if not count:
+            raise RuntimeError("the stream broke off")
+        total += count
+        tail = (tail + bytes(SINK[max(0, count - 64):count]))[-64:]
+    connection.close()
+    return (now_us() - begin) / 1e6, total
+
+
+def stdout(bench):
+    """1 GiB from `head` through Start, beside the same encoding and framing in one thread over a socket pair."""
+    size = bench.options.mib * MIB
+    with bench.workspace() as workspace:
+        emulator = bench.emulator(workspace, "stdout")
+        sandbox, _ = emulator.create()
+        wire = sandbox.start_request("/usr/bin/head", "-c", str(size), "/dev/zero")
+        ours, floor = Samples(), Samples()
+
+        def step_ours():
+            took, total = stream_seconds(emulator.port, wire)
+            if total < size * 4 / 3:
+                raise RuntimeError(f"only {total} bytes arrived")
+            ours.append(size / MIB / took)
+
+        def step_floor():
+            floor.append(size / MIB / float(run_ended([bench.options.tools / "sandlot_stream_floor", str(size)])))
+
+        bench.report.quiet("standard output")
+        interleave(bench.options.rounds, 0.2, step_ours, step_floor)
+    bench.report.row(f"{bench.options.mib} MiB of standard output through Start", ours, "MiB/s", floor,
+                     "the same base64 and frames in one thread, over a socket pair", sense="more", target=0.6)
+
+
+def download_seconds(port, wire, size):
+    connection = Connection(port)
+    begin = now_us()
+    connection.socket.sendall(wire)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.socket.recv(4096)
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"download: {head[:200]!r}")
+    left = size - (len(head) - head.find(b"\r\n\r\n") - 4)
+    while left > 0:
+        count = connection.socket.recv_into(SINK, min(left, len(SINK)))
+        if not count:
+            raise RuntimeError("the download broke off")
+        left -= count
+    took = (now_us() - begin) / 1e6
+    connection.close()
+    return took
+
+
+def upload_seconds(port, head, size):
+    """`head` carries the whole request's head; the body is zeros."""
+    block = memoryview(bytes(min(size, 4 * MIB)))
+    connection = Connection(port)
+    begin = now_us()
+    connection.socket.sendall(head)
+    left = size
+    while left > 0:
+        part = block[:min(left, len(block))]
+        connection.socket.sendall(part)
+        left -= len(part)
+    answer = connection.socket.recv(65536)
+    took = (now_us() - begin) / 1e6
+    connection.close()
+    if answer[9:12] not in (b"200", b"201", b"204"):
+        raise RuntimeError(f"upload: {answer[:200]!r}")
+    return took
+
+
+def upload_head(method, host, path, size, *headers):
+    return http(method, host, path, b"", headers).replace(b"Content-Length: 0", f"Content-Length: {size}".encode())
+
+
+def files(bench):
+    """1 MiB and 1 GiB up and down beside nginx, one worker, which keeps its files on the same disk."""
+    with bench.workspace() as workspace:
+        emulator = bench.emulator(workspace, "files")
+        sandbox, _ = emulator.create()
+        nginx = workspace.keep(FileNginx(workspace.directory("nginx")))
+        envd, binary = sandbox.host(49983), "Content-Type: application/octet-stream"
+        for size, times in ((MIB, bench.options.pairs), (bench.options.mib * MIB, bench.options.rounds)):
+            name = f"{size // MIB} MiB"
+            up = upload_head("POST", envd, "/files?path=/tmp/file", size, binary, *sandbox.headers)
+            down = http("GET", envd, "/files?path=/tmp/file", b"", sandbox.headers)
+            put, get = upload_head("PUT", "localhost", "/file", size), http("GET", "localhost", "/file")
+            taken = {key: Samples() for key in ("up", "put", "down", "get")}
+            rate = lambda key, took: taken[key].append(size / MIB / took)
+            bench.report.quiet(f"files of {name}")
+            interleave(times, 0.05, lambda: rate("up", upload_seconds(emulator.port, up, size)),
+                       lambda: rate("put", upload_seconds(nginx.port, put, size)))
+            interleave(times, 0.05, lambda: rate("down", download_seconds(emulator.port, down, size)),
+                       lambda: rate("get", download_seconds(nginx.port, get, size)))
+            bench.report.row(f"upload of {name}", taken["up"], "MiB/s", taken["put"], "nginx, PUT", sense="more", target=0.6)
+            bench.report.row(f"download of {name}", taken["down"], "MiB/s", taken["get"], "nginx, GET", sense="more", target=0.6)
+
+
+def streams(bench):
+    """200 Start streams at once: every one delivers all of its lines and its end."""
+    count, lines = 200, 20
+    with bench.workspace() as workspace:
+        emulator = bench.emulator(workspace, "streams")
+        sandbox, _ = emulator.create()
+        script = f"for i in $(seq {lines}); do echo line $i; sleep 0.05; done"
+        wire = sandbox.start_request("/bin/bash", "-c", script)
+        bench.report.quiet("200 streams")
+        selector, answers, begin = selectors.DefaultSelector(), {}, now_us()
+        for _ in range(count):
+            connection = Connection(emulator.port)
+            connection.socket.sendall(wire)
+            answers[connection] = b""
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+        open_streams, cpu = count, emulator.cpu_us()
+        while open_streams:
+            for key, _ in selector.select(30):
+                connection = key.data
+                answers[connection] += connection.socket.recv(65536)
+                if answers[connection].endswith(b"0\r\n\r\n"):
+                    selector.unregister(connection.socket)
+                    connection.close()
+                    open_streams -= 1
+        took, cpu = (now_us() - begin) / 1e6, emulator.cpu_us() - cpu
+        complete = sum(1 for answer in answers.values() if printed(answer) == lines)
+        if complete != count:
+            raise RuntimeError(f"only {complete} of {count} streams were whole")
+    bench.report.row("200 concurrent Start streams, 20 lines each 50 ms apart, all whole", [took], "s",
+                     note=f"the lines alone take {lines * 0.05:.0f} s; CPU of everything {cpu / 1e6:.1f} s, the shells included")
+
+
+def dechunk(answer):
+    body, rest = b"", answer.split(b"\r\n\r\n", 1)[1]
+    while rest:
+        line, rest = rest.split(b"\r\n", 1)
+        size = int(line, 16)
+        body, rest = body + rest[:size], rest[size + 2:]
+    return body
+
+
+def messages(body):
+    at = 0
+    while at + 5 <= len(body):
+        _, size = struct.unpack_from(">BI", body, at)
+        yield json.loads(body[at + 5:at + 5 + size])
+        at += 5 + size
+
+
+def printed(answer):
+    text = b"".join(base64.b64decode(message["event"]["data"]["stdout"])
+                    for message in messages(dechunk(answer)) if "stdout" in message.get("event", {}).get("data", {}))
+    return text.count(b"\n")
