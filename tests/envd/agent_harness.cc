@@ -167,6 +167,11 @@ Reply Client::request(const std::string& method,
   return reply;
 }
 
+bool Client::readable_within(std::chrono::milliseconds wait) const {
+  pollfd waiting{fd_.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, static_cast<int>(wait.count())) > 0;
+}
+
 void Client::reset() {
   linger now{1, 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
@@ -242,7 +247,19 @@ bool Stream::wait_for(const std::string& text) {
   return true;
 }
 
-RunningAgent::RunningAgent(std::string access_token, Role role) {
+namespace {
+
+fakeapi::envd::SandboxConfiguration identity() {
+  fakeapi::envd::SandboxConfiguration configuration;
+  configuration.sandbox_id = "i0123456789abcdefghij";
+  configuration.template_id = "base";
+  configuration.build_id = "b1";
+  return configuration;
+}
+
+}  // namespace
+
+RunningAgent::RunningAgent(std::string access_token, Role role, Life life) {
   write_users(root());
   base::UniqueFd listener = listen_on_loopback(port_);
   auto ends = base::make_socketpair(SOCK_SEQPACKET);
@@ -264,16 +281,24 @@ RunningAgent::RunningAgent(std::string access_token, Role role) {
   control_ = std::move(ends->first);
   auto ready = base::receive_with_fds(control_.get());
   EXPECT_EQ(ready->message, "ready");
-  fakeapi::envd::SandboxConfiguration configuration;
-  configuration.sandbox_id = "i0123456789abcdefghij";
-  configuration.template_id = "base";
-  configuration.build_id = "b1";
-  configuration.access_token = std::move(access_token);
-  configuration.env_vars = {{"FROM_CREATE", "yes"}, {"E2B_SANDBOX", "forged"}};
-  configuration.memory_bytes = 512LL << 20;
+  fakeapi::envd::SandboxConfiguration name = identity();
+  name.serve = false;
+  configure(name);
+  if (life == Life::kClaimed) claim(std::move(access_token));
+}
+
+void RunningAgent::configure(const fakeapi::envd::SandboxConfiguration& configuration) {
   EXPECT_TRUE(base::send_with_fds(control_.get(), fakeapi::envd::encode(configuration), {}));
   auto answer = base::receive_with_fds(control_.get());
   EXPECT_EQ(answer->message, "ok");
+}
+
+void RunningAgent::claim(std::string access_token) {
+  fakeapi::envd::SandboxConfiguration configuration = identity();
+  configuration.access_token = std::move(access_token);
+  configuration.env_vars = {{"FROM_CREATE", "yes"}, {"E2B_SANDBOX", "forged"}};
+  configuration.memory_bytes = 512LL << 20;
+  configure(configuration);
 }
 
 void RunningAgent::suspend(std::chrono::milliseconds duration) const {

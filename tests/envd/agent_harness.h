@@ -59,6 +59,8 @@ class Client {
   // The next piece of its body; "" at its end, nullopt when the connection broke off inside it.
   std::optional<std::string> read_body();
   std::string read_whole_body();
+  // Whether an answer, or the end, has begun to arrive in this time.
+  bool readable_within(std::chrono::milliseconds wait) const;
   void close() { fd_.reset(); }
   void reset();
 
@@ -108,7 +110,11 @@ class RunningAgent {
  public:
   // An ordinary process, or pid 1 of a pid namespace of its own with its own /proc.
   enum class Role { kProcess, kInit };
-  explicit RunningAgent(std::string access_token = "", Role role = Role::kProcess);
+  // Named first, then claimed, as a pooled sandbox is; kNamed stops before the second message.
+  enum class Life { kNamed, kClaimed };
+  explicit RunningAgent(std::string access_token = "",
+                        Role role = Role::kProcess,
+                        Life life = Life::kClaimed);
   RunningAgent(const RunningAgent&) = delete;
   RunningAgent& operator=(const RunningAgent&) = delete;
   ~RunningAgent();
@@ -129,8 +135,11 @@ class RunningAgent {
   void suspend(std::chrono::milliseconds duration) const;
   // The agent's exit status after the control channel was closed; -1 when it did not end in time.
   int stop();
+  // Makes a named one somebody's.
+  void claim(std::string access_token = "");
 
  private:
+  void configure(const fakeapi::envd::SandboxConfiguration& configuration);
   TemporaryDirectory directory_;
   base::UniqueFd control_;
   pid_t pid_ = -1;

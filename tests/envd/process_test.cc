@@ -570,6 +570,23 @@ TEST(Agent, WritesItsIdentityAndEndsWithItsChannel) {
   EXPECT_TRUE(stream.end().is_null()) << "a stream that dies with its sandbox has no end frame";
 }
 
+TEST(Agent, NamedAheadOfNeedServesNobodyUntilItIsClaimed) {
+  RunningAgent agent("", RunningAgent::Role::kProcess, RunningAgent::Life::kNamed);
+  std::string id = agent.root() + "/identity/run/e2b/.E2B_SANDBOX_ID";
+  EXPECT_EQ(*base::read_file(id), "i0123456789abcdefghij");
+  struct stat named {};
+  ASSERT_EQ(::stat(id.c_str(), &named), 0);
+  Client early = agent.client();
+  early.send("GET", "/health", {}, "");
+  EXPECT_FALSE(early.readable_within(std::chrono::milliseconds(200)));
+  agent.claim("secret");
+  EXPECT_EQ(early.read_head().status, 204) << "who came early was kept waiting, not lost";
+  EXPECT_EQ(agent.client().request("GET", "/envs").status, 401);
+  struct stat claimed {};
+  ASSERT_EQ(::stat(id.c_str(), &claimed), 0);
+  EXPECT_EQ(claimed.st_ino, named.st_ino) << "written once";
+}
+
 TEST(Agent, AsPidOneReapsOrphansAndTakesEverythingWithIt) {
   RunningAgent agent("", RunningAgent::Role::kInit);
   // The orphan's parent is gone before it ends: only pid 1 can wait for it.
