@@ -1,8 +1,8 @@
 #include "fakeapi/envd/file_request.h"
 
-#include <charconv>
 #include <chrono>
 
+#include "fakeapi/envd/file_query.h"
 #include "fakeapi/envd/path_resolution.h"
 #include "fakeapi/envd/signature.h"
 
@@ -54,37 +54,15 @@ tl::expected<std::string, HttpError> file_path(std::string_view path,
 tl::expected<FileRequest, FileRequestError> check_file_request(const http::RequestHead& head,
                                                                SandboxState& state,
                                                                std::string operation) {
-  SignedRequest access;
-  access.operation = std::move(operation);
-  std::optional<std::string> path;
-  std::optional<std::string> username;
-  for (auto& [name, value] : http::parse_query(head.query())) {
-    if (name == "path" && !path) path = value;
-    if (name == "username" && !username) username = value;
-    if (name == "signature" && !access.signature) access.signature = value;
-    if (name == "signature_expiration" && !access.expiration) {
-      std::int64_t number = 0;
-      auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (value.empty() || error != std::errc() || end != value.data() + value.size()) {
-        return request_fail(
-            400,
-            "Invalid format for parameter signature_expiration: error binding string parameter: "
-            "strconv.ParseInt: parsing \"" +
-                value + "\": invalid syntax",
-            true);
-      }
-      access.expiration = number;
-    }
-  }
-  access.path = path.value_or("");
-  access.username = username.value_or("");
-  auto allowed = check_file_access(access, state.configuration.access_token,
+  auto query = parse_file_query(head.query(), std::move(operation));
+  if (!query) return request_fail(400, query.error().message(), true);
+  auto allowed = check_file_access(query->access, state.configuration.access_token,
                                    head.headers.find("X-Access-Token"), unix_now());
   if (!allowed) return request_fail(401, allowed.error().message());
-  auto user = file_user(username, state);
+  auto user = file_user(query->username, state);
   if (!user) return request_fail(user.error().status, user.error().message);
   FileRequest request;
-  request.path = std::move(path);
+  request.path = std::move(query->path);
   request.user = std::move(*user);
   return request;
 }

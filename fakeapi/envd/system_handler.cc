@@ -1,10 +1,10 @@
 #include "fakeapi/envd/system_handler.h"
 
-#include <charconv>
 #include <chrono>
 
 #include <nlohmann/json.hpp>
 
+#include "fakeapi/envd/init_request.h"
 #include "fakeapi/envd/signature.h"
 
 namespace fakeapi::envd {
@@ -15,66 +15,9 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kInitLimit = 4U << 20U;
-using Time = std::chrono::system_clock::time_point;
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-std::optional<int> digits(std::string_view text) {
-  int value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-// RFC 3339: "2026-01-02T03:04:05.678Z" or with an offset.
-std::optional<Time> parse_time(std::string_view text) {
-  using namespace std::chrono;  // NOLINT(google-build-using-namespace)
-  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':')
-    return std::nullopt;
-  auto year_number = digits(text.substr(0, 4));
-  auto month_number = digits(text.substr(5, 2));
-  auto day_number = digits(text.substr(8, 2));
-  auto hour = digits(text.substr(11, 2));
-  auto minute = digits(text.substr(14, 2));
-  auto second = digits(text.substr(17, 2));
-  if (!year_number || !month_number || !day_number || !hour || !minute || !second)
-    return std::nullopt;
-  year_month_day date(year(*year_number), month(static_cast<unsigned>(*month_number)),
-                      day(static_cast<unsigned>(*day_number)));
-  if (!date.ok()) return std::nullopt;
-  Time time = sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
-  text.remove_prefix(19);
-  if (text.starts_with('.')) {
-    std::int64_t scale = 1000000000;
-    std::int64_t fraction = 0;
-    for (text.remove_prefix(1); !text.empty() && text[0] >= '0' && text[0] <= '9';
-         text.remove_prefix(1)) {
-      scale /= 10;
-      fraction += (text[0] - '0') * scale;
-    }
-    time += duration_cast<Time::duration>(nanoseconds(fraction));
-  }
-  if (text == "Z" || text == "z") return time;
-  if (text.size() != 6 || (text[0] != '+' && text[0] != '-')) return std::nullopt;
-  auto offset_hours = digits(text.substr(1, 2));
-  auto offset_minutes = digits(text.substr(4, 2));
-  if (!offset_hours || !offset_minutes) return std::nullopt;
-  auto offset = hours(*offset_hours) + minutes(*offset_minutes);
-  return text[0] == '+' ? time - offset : time + offset;
-}
-
-std::optional<std::string> text_field(const json& object, const char* name) {
-  auto found = object.find(name);
-  if (found == object.end() || !found->is_string()) return std::nullopt;
-  return found->get<std::string>();
-}
-
-bool present(const json& object, const char* name) {
-  auto found = object.find(name);
-  return found != object.end() && !found->is_null() && !(found->is_array() && found->empty()) &&
-         !(found->is_string() && found->get_ref<const std::string&>().empty());
 }
 
 // 0 = the caller may change the state; else the status and text to answer.
@@ -88,26 +31,18 @@ HttpError init_permission(const std::optional<std::string>& given, const std::st
   return error;
 }
 
-void apply_init(const json& body, const std::optional<std::string>& token, SandboxState& state) {
-  auto stamp = text_field(body, "timestamp");
-  if (stamp) {
-    auto time = parse_time(*stamp);
-    if (time && state.last_init && *time <= *state.last_init) return;
-    if (time) state.last_init = time;
+void apply_init(InitRequest request, SandboxState& state) {
+  if (request.timestamp) {
+    if (state.last_init && *request.timestamp <= *state.last_init) return;
+    state.last_init = request.timestamp;
   }
   SandboxConfiguration& configuration = state.configuration;
-  configuration.access_token = token.value_or("");
-  if (auto user = text_field(body, "defaultUser"); user && !user->empty())
-    configuration.default_user = *user;
-  if (auto directory = text_field(body, "defaultWorkdir"); directory && !directory->empty()) {
-    configuration.default_workdir = *directory;
+  configuration.access_token = request.access_token.value_or("");
+  if (!request.default_user.empty()) configuration.default_user = std::move(request.default_user);
+  if (!request.default_workdir.empty()) {
+    configuration.default_workdir = std::move(request.default_workdir);
   }
-  auto variables = body.find("envVars");
-  if (variables == body.end() || !variables->is_object()) return;
-  configuration.env_vars.clear();
-  for (const auto& [name, value] : variables->items()) {
-    if (value.is_string()) configuration.env_vars[name] = value.get<std::string>();
-  }
+  if (request.env_vars) configuration.env_vars = std::move(*request.env_vars);
 }
 
 }  // namespace
@@ -147,18 +82,17 @@ asio::awaitable<void> handle_init(HttpCall& call, SandboxState& state) {
     co_await send_empty(call, 400);
     co_return;
   }
-  json body = text->empty() ? json::object() : json::parse(*text, nullptr, false);
-  if (!body.is_object()) {
+  auto request = parse_init_request(*text);
+  if (!request) {
     co_await send_empty(call, 400);
     co_return;
   }
-  for (const char* name : {"volumeMounts", "hyperloopIP", "caBundle"}) {
-    if (!present(body, name)) continue;
+  if (!request->unsupported.empty()) {
     co_await send_text(call, 501,
-                       std::string(name) + " is not supported by this emulator's daemon");
+                       request->unsupported + " is not supported by this emulator's daemon");
     co_return;
   }
-  auto token = text_field(body, "accessToken");
+  const std::optional<std::string>& token = request->access_token;
   if (token && (token->empty() || token->find_first_of("\\\"") != std::string::npos)) {
     co_await send_text(call, 400, "invalid access token");
     co_return;
@@ -168,7 +102,7 @@ asio::awaitable<void> handle_init(HttpCall& call, SandboxState& state) {
     co_await send_text(call, refused.status, refused.message);
     co_return;
   }
-  apply_init(body, token, state);
+  apply_init(std::move(*request), state);
   co_await send_empty(call, 204, true);
 }
 

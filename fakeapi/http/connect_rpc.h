@@ -16,15 +16,10 @@
 #include <string_view>
 
 #include "fakeapi/http/connect_frame.h"
+#include "fakeapi/http/connect_message.h"
 #include "fakeapi/http/connection.h"
 
-namespace google::protobuf {
-class Message;
-}
-
 namespace fakeapi::http {
-
-enum class Codec { kJson, kProto };
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -34,13 +29,6 @@ struct RpcContext {
   Codec codec = Codec::kJson;
   std::optional<SteadyTime> deadline;  // from Connect-Timeout-Ms
 };
-
-// Messages in both codecs. JSON by the proto3 rules (contract-envd 2.2); unknown fields are
-// ignored.
-base::Result<> parse_message(Codec codec,
-                             std::string_view bytes,
-                             google::protobuf::Message& message);
-base::Result<std::string> serialize_message(Codec codec, const google::protobuf::Message& message);
 
 // The response side of a server-streaming call.
 class ServerStream {

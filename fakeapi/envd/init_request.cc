@@ -1,0 +1,97 @@
+#include "fakeapi/envd/init_request.h"
+
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+
+namespace fakeapi::envd {
+
+using base::Errc;
+using nlohmann::json;
+
+namespace {
+
+using Time = std::chrono::system_clock::time_point;
+
+// Digits and nothing else: no sign.
+std::optional<int> digits(std::string_view text) {
+  int value = 0;
+  if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// RFC 3339: "2026-01-02T03:04:05.678Z" or with an offset.
+std::optional<Time> parse_time(std::string_view text) {
+  using namespace std::chrono;  // NOLINT(google-build-using-namespace)
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':')
+    return std::nullopt;
+  auto year_number = digits(text.substr(0, 4));
+  auto month_number = digits(text.substr(5, 2));
+  auto day_number = digits(text.substr(8, 2));
+  auto hour = digits(text.substr(11, 2));
+  auto minute = digits(text.substr(14, 2));
+  auto second = digits(text.substr(17, 2));
+  if (!year_number || !month_number || !day_number || !hour || !minute || !second)
+    return std::nullopt;
+  year_month_day date(year(*year_number), month(static_cast<unsigned>(*month_number)),
+                      day(static_cast<unsigned>(*day_number)));
+  // What system_clock can hold in nanoseconds ends in 2262, and began in 1677.
+  if (!date.ok() || *year_number < 1700 || *year_number > 2200) return std::nullopt;
+  Time time = sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
+  text.remove_prefix(19);
+  if (text.starts_with('.')) {
+    std::int64_t scale = 1000000000;
+    std::int64_t fraction = 0;
+    for (text.remove_prefix(1); !text.empty() && text[0] >= '0' && text[0] <= '9';
+         text.remove_prefix(1)) {
+      scale /= 10;
+      fraction += (text[0] - '0') * scale;
+    }
+    time += duration_cast<Time::duration>(nanoseconds(fraction));
+  }
+  if (text == "Z" || text == "z") return time;
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-')) return std::nullopt;
+  auto offset_hours = digits(text.substr(1, 2));
+  auto offset_minutes = digits(text.substr(4, 2));
+  if (!offset_hours || !offset_minutes) return std::nullopt;
+  auto offset = hours(*offset_hours) + minutes(*offset_minutes);
+  return text[0] == '+' ? time - offset : time + offset;
+}
+
+std::optional<std::string> text_field(const json& object, const char* name) {
+  auto found = object.find(name);
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
+}
+
+bool present(const json& object, const char* name) {
+  auto found = object.find(name);
+  return found != object.end() && !found->is_null() && !(found->is_array() && found->empty()) &&
+         !(found->is_string() && found->get_ref<const std::string&>().empty());
+}
+
+}  // namespace
+
+base::Result<InitRequest> parse_init_request(std::string_view text) {
+  json body = text.empty() ? json::object() : json::parse(text, nullptr, false);
+  if (!body.is_object()) return base::fail(Errc::kInvalidArgument, "not a JSON object");
+  InitRequest request;
+  for (const char* name : {"volumeMounts", "hyperloopIP", "caBundle"}) {
+    if (request.unsupported.empty() && present(body, name)) request.unsupported = name;
+  }
+  request.access_token = text_field(body, "accessToken");
+  request.default_user = text_field(body, "defaultUser").value_or("");
+  request.default_workdir = text_field(body, "defaultWorkdir").value_or("");
+  if (auto stamp = text_field(body, "timestamp")) request.timestamp = parse_time(*stamp);
+  auto variables = body.find("envVars");
+  if (variables == body.end() || !variables->is_object()) return request;
+  request.env_vars.emplace();
+  for (const auto& [name, value] : variables->items()) {
+    if (value.is_string()) (*request.env_vars)[name] = value.get<std::string>();
+  }
+  return request;
+}
+
+}  // namespace fakeapi::envd
