@@ -46,6 +46,13 @@ test-asan: root ## the C++ tests under AddressSanitizer and UndefinedBehaviorSan
 	@ctest --preset asan -L unit -j $(JOBS)
 	@ctest --preset asan -L root
 
+.PHONY: fuzz
+fuzz: ## libFuzzer over the parsers, with clang; FUZZ_SECONDS=60 for each target
+	@scripts/install-deps build fuzz
+	@cmake --preset fuzz --log-level=WARNING
+	@cmake --build --preset fuzz
+	@scripts/fuzz
+
 .PHONY: sdk
 sdk: root build tests/sdk/node_modules/.package-lock.json ## the SDK tests alone; FILES='pty.test.mjs ...' for some (root)
 	@$(RELEASE) exec --internet none -- node tests/sdk/run.mjs $(FILES)

@@ -12,6 +12,8 @@ using fakeapi::http::iequals;
 
 namespace {
 
+constexpr std::size_t kMaxNamed = 64;
+
 base::Failure malformed(const char* reason) {
   return base::fail(Errc::kInvalidArgument, reason);
 }
@@ -69,7 +71,7 @@ struct Seen {
   bool close = false;
   bool keep_alive = false;
   bool upgrade_token = false;
-  bool named_headers = false;  // Connection names headers of its own
+  std::size_t named_headers = 0;  // Connection names headers of its own
 };
 
 void note_connection(std::string_view value, Seen& seen) {
@@ -81,7 +83,7 @@ void note_connection(std::string_view value, Seen& seen) {
     } else if (iequals(token, "upgrade")) {
       seen.upgrade_token = true;
     } else {
-      seen.named_headers = true;
+      ++seen.named_headers;
     }
   });
 }
@@ -205,7 +207,9 @@ base::Result<> parse_headers(std::string_view rest, bool request, WireHead& head
     head.headers.push_back(header);
   }
   if (seen.upgrade_token) head.upgrade = seen.upgrade;
-  if (seen.named_headers) drop_named(head);
+  // Each name is looked for in every header: with a long head that would hold up everybody.
+  if (seen.named_headers > kMaxNamed) return malformed("Connection names too many headers");
+  if (seen.named_headers > 0) drop_named(head);
   return {};
 }
 
@@ -245,9 +249,14 @@ void take_authority(WireHead& head) {
   std::size_t end = rest.find_first_of("/?");
   head.host = rest.substr(0, end);
   head.target = end == std::string_view::npos ? std::string_view("/") : rest.substr(end);
+  bool has_host = false;
   for (HeaderView& header : head.headers) {
-    if (iequals(header.name, "Host")) header.value = head.host;
+    if (!iequals(header.name, "Host")) continue;
+    header.value = head.host;
+    has_host = true;
   }
+  // HTTP/1.0 need not send one, but what goes on is HTTP/1.1.
+  if (!has_host) head.headers.push_back({"Host", head.host});
 }
 
 void append_line(std::string& out, std::string_view name, std::string_view value) {
@@ -292,7 +301,7 @@ base::Result<> parse_request(std::string_view bytes, WireHead& head) {
   head.method = line.substr(0, first);
   head.target = line.substr(first + 1, last - first - 1);
   if (!is_token(head.method) || head.target.empty() || has_control(head.target) ||
-      head.target.find(' ') != std::string_view::npos) {
+      head.target.find_first_of(" \t") != std::string_view::npos) {
     return malformed("bad request line");
   }
   SANDLOT_CHECK(parse_version(line.substr(last + 1), head));

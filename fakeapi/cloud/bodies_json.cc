@@ -180,7 +180,8 @@ class Fields {
   std::string unknown(std::span<const BodyKey> known) const {
     std::string names;
     if (!object_.is_object()) return names;
-    for (const auto& [key, value] : object_.items()) {
+    for (const auto& item : object_.items()) {
+      const std::string& key = item.key();
       bool is_known = std::any_of(known.begin(), known.end(),
                                   [&](const BodyKey& entry) { return entry.name == key; });
       if (!is_known) names += (names.empty() ? "" : ",") + key;

@@ -13,8 +13,10 @@ constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu",
 constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
+// Digits alone: no sign.
 std::optional<int> number(std::string_view text) {
   int value = 0;
+  if (text.front() < '0' || text.front() > '9') return std::nullopt;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
@@ -41,8 +43,10 @@ std::string format_http_date(std::int64_t unix_seconds) {
 std::optional<std::int64_t> parse_http_date(std::string_view text) {
   using namespace std::chrono;  // NOLINT(google-build-using-namespace)
   // "Sun, 06 Nov 1994 08:49:37 GMT"
-  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT")
-    return std::nullopt;
+  bool shaped = text.size() == 29 && text.substr(3, 2) == ", " && text[7] == ' ' &&
+                text[11] == ' ' && text[16] == ' ' && text[19] == ':' && text[22] == ':' &&
+                text.substr(25) == " GMT";
+  if (!shaped) return std::nullopt;
   unsigned month = 0;
   while (month < kMonths.size() && text.substr(8, 3) != kMonths.at(month)) ++month;
   auto day_number = number(text.substr(5, 2));
@@ -55,7 +59,7 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) {
   }
   year_month_day date(year(*year_number), std::chrono::month(month + 1),
                       day(static_cast<unsigned>(*day_number)));
-  if (!date.ok()) return std::nullopt;
+  if (!date.ok() || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
   sys_seconds time = sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
   return time.time_since_epoch().count();
 }

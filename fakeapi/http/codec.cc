@@ -49,6 +49,11 @@ std::string_view reason_phrase(int status) {
   return {text.data(), text.size()};
 }
 
+std::size_t head_size(std::string_view bytes) {
+  std::size_t end = bytes.find("\r\n\r\n");
+  return end == std::string_view::npos ? 0 : end + 4;
+}
+
 base::Result<RequestHead> parse_request_head(std::string_view bytes) {
   beast_http::request_parser<beast_http::empty_body> parser;
   SANDLOT_CHECK(parse(parser, bytes));

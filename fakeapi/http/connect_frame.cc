@@ -154,17 +154,18 @@ void append_frame(std::string& out, std::uint8_t flags, std::string_view payload
 }
 
 base::Result<std::optional<Frame>> FrameReader::next() {
-  if (bytes_.size() < kFrameHeader) return std::optional<Frame>();
+  std::string_view rest = std::string_view(bytes_).substr(begin_);
+  if (rest.size() < kFrameHeader) return std::optional<Frame>();
   std::size_t size = 0;
   for (std::size_t i = 1; i < kFrameHeader; ++i) {
-    size = (size << 8U) | static_cast<unsigned char>(bytes_[i]);
+    size = (size << 8U) | static_cast<unsigned char>(rest[i]);
   }
   if (size > limit_) return base::fail(Errc::kTooLarge, "message is too large");
-  if (bytes_.size() - kFrameHeader < size) return std::optional<Frame>();
+  if (rest.size() - kFrameHeader < size) return std::optional<Frame>();
   Frame frame;
-  frame.flags = static_cast<std::uint8_t>(bytes_[0]);
-  frame.payload = bytes_.substr(kFrameHeader, size);
-  bytes_.erase(0, kFrameHeader + size);
+  frame.flags = static_cast<std::uint8_t>(rest[0]);
+  frame.payload = rest.substr(kFrameHeader, size);
+  begin_ += kFrameHeader + size;
   return std::optional<Frame>(std::move(frame));
 }
 

@@ -75,16 +75,21 @@ struct Frame {
 class FrameReader {
  public:
   explicit FrameReader(std::size_t limit = 64U << 20U) : limit_(limit) {}
-  void feed(std::string_view bytes) { bytes_.append(bytes); }
+  void feed(std::string_view bytes) {
+    bytes_.erase(0, begin_);
+    begin_ = 0;
+    bytes_.append(bytes);
+  }
   // The next complete envelope; nullopt = feed more. kTooLarge when one is over the limit (bytes of
   // payload).
   base::Result<std::optional<Frame>> next();
   // Bytes of an incomplete envelope are waiting: at the end of a body that is an error.
-  bool incomplete() const { return !bytes_.empty(); }
+  bool incomplete() const { return begin_ < bytes_.size(); }
 
  private:
   std::size_t limit_;
   std::string bytes_;
+  std::size_t begin_ = 0;  // many small envelopes in one piece are not moved once each
 };
 
 // Connect-Timeout-Ms: at most ten digits, milliseconds. kInvalidArgument for anything else.

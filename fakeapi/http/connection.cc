@@ -81,11 +81,6 @@ bool has_no_body(int status) {
 
 }  // namespace
 
-std::size_t head_size(std::string_view bytes) {
-  std::size_t end = bytes.find("\r\n\r\n");
-  return end == std::string_view::npos ? 0 : end + 4;
-}
-
 void ReadBuffer::consume(std::size_t count) {
   begin_ += count;
   if (begin_ == end_) begin_ = end_ = 0;

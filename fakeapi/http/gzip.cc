@@ -11,6 +11,7 @@ using base::Errc;
 namespace {
 
 constexpr std::size_t kPiece = 65536;
+using Piece = std::array<char, kPiece>;
 constexpr int kGzipWindow = 15 + 16;  // zlib: 16 selects the gzip wrapper
 
 Bytef* input(std::string_view bytes) {
@@ -40,18 +41,17 @@ base::Result<> GzipReader::read(std::string_view bytes, std::string& out, std::s
   z_stream& stream = state_->stream;
   stream.next_in = input(bytes);
   stream.avail_in = static_cast<uInt>(bytes.size());
+  Piece piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): zlib fills it
   while (stream.avail_in > 0) {
     if (state_->complete) {
       if (inflateReset(&stream) != Z_OK) return base::fail(Errc::kInternal, "zlib is not usable");
       state_->complete = false;
     }
     for (;;) {
-      std::size_t have = out.size();
-      out.resize(have + kPiece);
-      stream.next_out = reinterpret_cast<Bytef*>(out.data() + have);
+      stream.next_out = reinterpret_cast<Bytef*>(piece.data());
       stream.avail_out = static_cast<uInt>(kPiece);
       int status = inflate(&stream, Z_NO_FLUSH);
-      out.resize(have + kPiece - stream.avail_out);
+      out.append(piece.data(), kPiece - stream.avail_out);
       if (out.size() > limit) return base::fail(Errc::kTooLarge, "decompressed body is too large");
       if (status == Z_STREAM_END) {
         state_->complete = true;
@@ -95,13 +95,12 @@ void GzipWriter::run(std::string_view bytes, int flush, std::string& out) {
   z_stream& stream = state_->stream;
   stream.next_in = input(bytes);
   stream.avail_in = static_cast<uInt>(bytes.size());
+  Piece piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): zlib fills it
   do {
-    std::size_t have = out.size();
-    out.resize(have + kPiece);
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + have);
+    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
     stream.avail_out = static_cast<uInt>(kPiece);
     deflate(&stream, flush);
-    out.resize(have + kPiece - stream.avail_out);
+    out.append(piece.data(), kPiece - stream.avail_out);
   } while (stream.avail_out == 0);
 }
 

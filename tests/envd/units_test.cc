@@ -170,6 +170,11 @@ TEST(HttpDate, BothWays) {
   EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777);
   EXPECT_EQ(parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT"), std::nullopt);
   EXPECT_EQ(parse_http_date(""), std::nullopt);
+  for (const char* text : {"Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:49:60 GMT",
+                           "Sun, 06 Nov 1994 -8:49:37 GMT", "Sun, 06 Nov -994 08:49:37 GMT",
+                           "Sun, 06 Nov$1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT"}) {
+    EXPECT_EQ(parse_http_date(text), std::nullopt) << text;
+  }
 }
 
 TEST(Ranges, Table) {

@@ -31,6 +31,8 @@ TEST(WireHead, RefusesWhatTwoReadersCouldReadDifferently) {
            request(std::string("X: a\0b\r\n", 8)),
            request("no colon\r\n"),
            request("", "GET /a b HTTP/1.1"),
+           request("", "GET /a\tb HTTP/1.1"),
+           request("", "GET http://h\t/ HTTP/1.1"),
            request("", "GET  HTTP/1.1"),
            request("", "GET / HTTP/2.0"),
            request("", "GET / HTTP/1.1x"),
@@ -72,6 +74,24 @@ TEST(WireHead, TakesTheAuthorityOfAnAbsoluteTarget) {
   std::string out;
   write_request(head, out);
   EXPECT_EQ(out, "GET /p?q HTTP/1.1\r\nHost: 3000-abc.localhost:1\r\n\r\n");
+}
+
+TEST(WireHead, AnAuthorityWithoutAHostHeaderBecomesOne) {
+  WireHead head;
+  ASSERT_TRUE(parse_request("GET http://h:80/a HTTP/1.0\r\n\r\n", head).has_value());
+  std::string out;
+  write_request(head, out);
+  EXPECT_EQ(out, "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n");
+}
+
+TEST(WireHead, ConnectionMayNotNameSoManyHeadersThatLookingForThemTakesLong) {
+  WireHead head;
+  std::string names = "Connection: a";
+  for (int i = 1; i < 64; ++i) names += ",a";
+  EXPECT_TRUE(parse_request(request(names + "\r\n"), head).has_value());
+  EXPECT_FALSE(parse_request(request(names + ",a\r\n"), head).has_value());
+  std::string answer = "HTTP/1.1 200 OK\r\n" + names + "\r\nConnection: b\r\n\r\n";
+  EXPECT_FALSE(parse_response(answer, false, head).has_value());
 }
 
 TEST(WireHead, ConnectionCannotNameAwayFramingOrHost) {
