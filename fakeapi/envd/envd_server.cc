@@ -107,9 +107,13 @@ http::Headers cors_headers(const http::RequestHead& head) {
 }
 
 EnvdServer::EnvdServer(SandboxState& state, ProcessTable& processes)
-    : state_(state), process_service_(state, processes), filesystem_service_(state) {
+    : state_(state),
+      process_service_(state, processes),
+      filesystem_service_(state),
+      watcher_service_(state, processes.executor(), processes.tasks()) {
   process_service_.add_to(rpc_);
   filesystem_service_.add_to(rpc_);
+  watcher_service_.add_to(rpc_);
 }
 
 bool EnvdServer::authorized(const http::RequestHead& head) const {

@@ -8,6 +8,7 @@
 #include "fakeapi/envd/process_table.h"
 #include "fakeapi/envd/resource_usage.h"
 #include "fakeapi/envd/sandbox_state.h"
+#include "fakeapi/envd/watcher_service.h"
 #include "fakeapi/http/connect_rpc.h"
 
 namespace fakeapi::envd {
@@ -29,6 +30,7 @@ class EnvdServer {
   SandboxState& state_;
   ProcessService process_service_;
   FilesystemService filesystem_service_;
+  WatcherService watcher_service_;
   http::ConnectServer rpc_;
   CpuMeter cpu_;
 };

@@ -21,18 +21,6 @@ using http::RpcStatus;
 
 namespace {
 
-constexpr const char* kNoWatchers = "directory watching is not built yet in this emulator";
-
-asio::awaitable<RpcStatus> no_watchers() {
-  co_return rpc_fail(ConnectCode::kUnimplemented, kNoWatchers);
-}
-
-template <class Request, class Response>
-void refuse(http::ConnectServer& server, const std::string& path) {
-  server.unary<Request, Response>(path,
-                                  [](const auto&, auto&, RpcContext&) { return no_watchers(); });
-}
-
 // The entry into the response; what goes wrong after the work was done is internal.
 template <class Response>
 RpcStatus set_entry(Response& response, const std::string& path, UserDatabase& users) {
@@ -60,11 +48,6 @@ void FilesystemService::add_to(http::ConnectServer& server) {
       [this](const auto& q, auto& r, RpcContext& c) { return list_dir(q, r, c); });
   server.unary<RemoveRequest, RemoveResponse>(
       base + "Remove", [this](const auto& q, auto& r, RpcContext& c) { return remove(q, r, c); });
-  server.server_stream<WatchDirRequest>(
-      base + "WatchDir", [](const auto&, auto&, RpcContext&) { return no_watchers(); });
-  refuse<CreateWatcherRequest, CreateWatcherResponse>(server, base + "CreateWatcher");
-  refuse<GetWatcherEventsRequest, GetWatcherEventsResponse>(server, base + "GetWatcherEvents");
-  refuse<RemoveWatcherRequest, RemoveWatcherResponse>(server, base + "RemoveWatcher");
 }
 
 tl::expected<FilesystemService::Target, ConnectError> FilesystemService::target_of(

@@ -1,5 +1,5 @@
 // filesystem.Filesystem over Connect: Stat, MakeDir, Move, ListDir, Remove
-// (contract-envd 2.6, 2.7). Watching is not built yet and says so.
+// (contract-envd 2.6, 2.7). Watching is watcher_service's.
 #pragma once
 
 #include "fakeapi/envd/sandbox_state.h"

@@ -3,11 +3,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include <charconv>
-
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "fakeapi/envd/caller.h"
+#include "fakeapi/envd/keepalive.h"
 #include "fakeapi/envd/process_frames.h"
 
 namespace fakeapi::envd {
@@ -24,15 +23,6 @@ namespace {
 // The daemon's own search path: what systemd gives its services.
 constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t kWriteBatch = 96U << 10U;  // envelopes that are written together
-constexpr auto kDefaultKeepalive = std::chrono::seconds(90);
-
-std::chrono::seconds keepalive_interval(const http::Headers& headers) {
-  std::string_view text = headers.get("Keepalive-Ping-Interval");
-  int seconds = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && seconds > 0 ? std::chrono::seconds(seconds) : kDefaultKeepalive;
-}
 
 std::vector<std::string> environment_for(const User& user,
                                          const SandboxState& state,
@@ -52,7 +42,7 @@ WindowSize window_of(const ::process::PTY& pty) {
 }
 
 struct StreamPlan {
-  std::chrono::seconds keepalive = kDefaultKeepalive;
+  std::chrono::seconds keepalive{};
   std::optional<SteadyTime> deadline;
   bool owner = false;  // Start: the process's own time limit is this stream's too
 };

@@ -36,6 +36,7 @@ class ProcessTable {
   // SIGKILL to all of them; for the end of an agent that is not a pid 1.
   void kill_all();
   base::TaskGroup& tasks() { return tasks_; }
+  const boost::asio::any_io_executor& executor() const { return executor_; }
 
  private:
   struct Ended {

@@ -192,7 +192,8 @@ Stream::Stream(std::uint16_t port,
   if (status_ != 200) return;
   // The first event tells the pid; errors end the stream here.
   auto first = next();
-  if (first && first->contains("start")) pid_ = (*first)["start"].value("pid", 0U);
+  started_ = first && first->contains("start");
+  if (started_) pid_ = (*first)["start"].value("pid", 0U);
 }
 
 void Stream::take(const json& event) {

@@ -92,6 +92,8 @@ class Stream {
   Output finish();
   // Reads events until this much text has come on any output.
   bool wait_for(const std::string& text);
+  // Whether the first event was "start".
+  bool started() const { return started_; }
   std::uint32_t pid() const { return pid_; }
   void close() { client_.close(); }
   int status() const { return status_; }
@@ -102,6 +104,7 @@ class Stream {
   fakeapi::http::FrameReader frames_;
   Output output_;
   json end_;
+  bool started_ = false;
   std::uint32_t pid_ = 0;
   int status_ = 0;
 };

@@ -165,15 +165,6 @@ TEST(Filesystem, RemoveTakesTreesAndForgivesTheMissing) {
   EXPECT_EQ(call(agent, "Remove", {{"path", "t"}}), json({{"http", 200}}));
 }
 
-TEST(Filesystem, WatchingSaysThatItIsNotBuilt) {
-  RunningAgent agent;
-  json refused = call(agent, "CreateWatcher", {{"path", "/"}});
-  EXPECT_EQ(refused["http"], 501);
-  EXPECT_EQ(refused["code"], "unimplemented");
-  Stream stream(agent.port(), "filesystem.Filesystem/WatchDir", {{"path", "/"}});
-  EXPECT_EQ(stream.end()["error"]["code"], "unimplemented");
-}
-
 TEST(Filesystem, NamesThatAreNotUtf8DoNotBreakTheListing) {
   RunningAgent agent;
   ASSERT_TRUE(base::write_file(agent.home() + "/bad\xFFname", ""));
