@@ -57,6 +57,10 @@ fuzz: ## libFuzzer over the parsers, with clang; FUZZ_SECONDS=60 for each target
 sdk: root build tests/sdk/node_modules/.package-lock.json ## the SDK tests alone; FILES='pty.test.mjs ...' for some (root)
 	@$(RELEASE) exec --internet none -- node tests/sdk/run.mjs $(FILES)
 
+.PHONY: compat
+compat: root build tests/sdk/node_modules/.package-lock.json ## writes docs/compatibility/envd.md from what a sandbox answers (root)
+	@$(RELEASE) exec --internet none --port 0 -- node tests/compat/run.mjs
+
 .PHONY: lint
 lint: ## formatting, scripts, sources: the fast checks
 	@scripts/install-deps lint

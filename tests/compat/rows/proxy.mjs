@@ -1,0 +1,138 @@
+// Sections 0.2, 0.3, 5.8, 5.9 and 5.10: how requests get to the daemon, and what becomes of them when its sandbox goes.
+import assert from 'node:assert/strict'
+import http from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+import { eventually } from '../../sdk/support/sandbox.mjs'
+import { area, text, that } from '../support/table.mjs'
+import { api, domain, frontDoor, shell } from '../support/sandbox.mjs'
+import { exchange, unary } from '../support/wire.mjs'
+
+const kNotFound = 'The sandbox was not found'
+const base = domain.split(':')[0]
+const error = (reply, status) => {
+  assert.equal(reply.status, status, reply.text)
+  assert.match(reply.headers['content-type'], /^application\/json/)
+  return JSON.parse(reply.text)
+}
+
+area('Versions and create routes', {}, (row) => {
+  row('0.2', '`envdVersion` of a new sandbox', that('`0.6.13`'), async (s) => assert.equal(s.created.envdVersion, '0.6.13'))
+  for (const route of ['/sandboxes', '/v2/sandboxes']) {
+    row('0.3', `\`POST ${route}\`, then \`POST ${route}/{id}/connect\``, that('201; 200 or 201'), async () => {
+      const created = await api('POST', route, { templateID: 'base', timeout: 60 })
+      assert.equal(created.status, 201, created.text)
+      const id = created.json.sandboxID
+      const connected = await api('POST', `${route}/${id}/connect`, { timeout: 60 })
+      assert.ok([200, 201].includes(connected.status), connected.text)
+      assert.equal((await api('DELETE', `/sandboxes/${id}`)).status, 204)
+    })
+  }
+})
+
+area('The way to a sandbox', {}, (row) => {
+  row('5.9', 'Host `49983-<id>.<domain>`', that('the daemon'), async (s) => assert.equal((await s.get('/health')).status, 204))
+  row('5.9', 'Host `49983-<id>-<client>.<domain>`', that('the daemon'), async (s) => assert.equal((await exchange(frontDoor(`49983-${s.id}-6532622b.${base}`), { path: '/health' })).status, 204))
+  for (const host of [`sandbox.${base}`, base, '127.0.0.1']) {
+    row('5.9', `Host \`${host === base ? 'localhost' : host.replace(base, '<domain>')}\` and the headers \`E2b-Sandbox-Id\`, \`E2b-Sandbox-Port\``, that('the daemon'), async (s) => {
+      assert.equal((await exchange(frontDoor(host), { path: '/health', headers: { 'E2b-Sandbox-Id': s.id, 'E2b-Sandbox-Port': '49983' } })).status, 204)
+    })
+  }
+  row('5.9, 9.23', 'a Host that names a sandbox, and headers that name another', that('the Host wins'), async (s) => {
+    assert.equal((await s.get('/health', {}, { headers: { 'E2b-Sandbox-Id': 'iother', 'E2b-Sandbox-Port': '1234' } })).status, 204)
+  })
+  row('5.9', 'a sandbox that is not there', that(`502 \`{"sandboxId":…,"message":"${kNotFound}","code":502}\``), async () => {
+    const { sandboxId, ...others } = error(await exchange(frontDoor(`49983-inosuchsandbox.${base}`), { path: '/health' }), 502)
+    assert.deepEqual(others, { message: kNotFound, code: 502 })
+    assert.ok('inosuchsandbox'.startsWith(sandboxId) && sandboxId)
+  })
+  row('5.9', 'a port that nobody listens on', that('502 `{"sandboxId":…,"message":"The sandbox is running but port is not open","port":3999,"code":502}`'), async (s) => {
+    assert.deepEqual(error(await exchange(s.at(3999), { path: '/' }), 502), { sandboxId: s.id, message: 'The sandbox is running but port is not open', port: 3999, code: 502 })
+  })
+  row('5.9', 'the same from a browser', that('502, an HTML page'), async (s) => {
+    const reply = await exchange(s.at(3999), { path: '/', headers: { 'User-Agent': 'Mozilla/5.0', Accept: 'text/html' } })
+    assert.equal(reply.status, 502)
+    assert.match(reply.headers['content-type'], /^text\/html/)
+  })
+  for (const [what, headers] of [['that accepts JSON alone', { Accept: 'application/json' }], ['with `Sec-Fetch-Mode: cors`', { 'Sec-Fetch-Mode': 'cors' }], ['with `X-Requested-With`', { 'X-Requested-With': 'XMLHttpRequest' }]]) {
+    row('5.9', `the same from a browser ${what}`, that('502 JSON'), async (s) => { error(await exchange(s.at(3999), { path: '/', headers: { 'User-Agent': 'Mozilla/5.0', ...headers } }), 502) })
+  }
+  const routed = (headers) => exchange(frontDoor(`sandbox.${base}`), { path: '/health', headers })
+  row('5.9', '`E2b-Sandbox-Port: http`', text(400, 'Invalid sandbox port'), (s) => routed({ 'E2b-Sandbox-Id': s.id, 'E2b-Sandbox-Port': 'http' }))
+  row('5.9', '`E2b-Sandbox-Id: not_an_id`', text(400, 'Invalid sandbox ID'), () => routed({ 'E2b-Sandbox-Id': 'not_an_id', 'E2b-Sandbox-Port': '49983' }))
+  row('5.9', '`E2b-Sandbox-Id` without a port', text(400, 'missing header'), (s) => routed({ 'E2b-Sandbox-Id': s.id }))
+  row('5.9', 'an id that is none', text(400, 'Invalid sandbox ID'), () => exchange(frontDoor(`49983-not_an_id.${base}`), { path: '/' }))
+  for (const address of ['0.0.0.0', '127.0.0.1', '::', '::1', 'localhost']) {
+    row('5.8', `a server on \`${address}\``, that('reached'), async (s) => {
+      const port = 4000 + ['0.0.0.0', '127.0.0.1', '::', '::1', 'localhost'].indexOf(address)
+      const { call } = await s.background(`cd /tmp; python3 -m http.server --bind ${address} ${port}`)
+      call.leave()
+      await eventually('it answers', async () => (await exchange(s.at(port), { path: '/' })).status === 200)
+    })
+  }
+})
+
+area('What a kill and a pause do', { seconds: 4 }, (row) => {
+  const gone = async (id) => {
+    const reply = await exchange(frontDoor(`49983-${id}.${base}`), { path: '/health' })
+    assert.equal(error(reply, 502).message, kNotFound)
+  }
+  row('5.10, 9.2', 'a kill, a command streaming', that('the stream breaks off without the end frame; `/health` is 502'), async (s) => {
+    const victim = await s.constructor.open()
+    const { call } = await victim.background('while :; do echo x; sleep 0.05; done')
+    await call.next()
+    await api('DELETE', `/sandboxes/${victim.id}`)
+    const reply = await call.rest_of(5000)
+    assert.equal(reply.endFrame, undefined)
+    assert.ok(reply.broken, 'it ended as if all were well')
+    await gone(victim.id)
+  })
+  row('5.10', 'a kill, a download under way', that('the body breaks off; `/health` is 502'), async (s) => {
+    const victim = await s.constructor.open()
+    await victim.run('head -c 100000000 /dev/zero > /tmp/wide')
+    const ended = await new Promise((resolve, reject) => {
+      const { port, host } = victim.target
+      http.get({ host: '127.0.0.1', port, path: '/files?path=/tmp/wide', headers: { Host: host }, setHost: false, agent: false }, async (response) => {
+        response.once('data', async () => {
+          response.pause()
+          await api('DELETE', `/sandboxes/${victim.id}`)
+          response.resume()
+        })
+        response.on('end', () => resolve('end')).on('error', () => resolve('broken'))
+      }).on('error', reject)
+    })
+    assert.equal(ended, 'broken')
+    await gone(victim.id)
+  })
+  row('0.4, 5.10', 'an RPC after the kill', that('502, no Connect error: clients take it for `unavailable`'), async (s) => {
+    const victim = await s.constructor.open()
+    await api('DELETE', `/sandboxes/${victim.id}`)
+    const reply = await unary(victim.target, 'process.Process/List')
+    assert.equal(reply.status, 502)
+    assert.equal(reply.json.code, 502)
+  })
+  row('5.10, 9.18', 'a pause', that('`/health` is 502'), async (s) => {
+    const { call, pid } = await s.background({ ...shell('sleep 300'), tag: 'survivor' })
+    call.leave()
+    s.survivor = pid
+    s.bootId = (await s.run('cat /proc/sys/kernel/random/boot_id')).stdout
+    assert.equal((await api('POST', `/sandboxes/${s.id}/pause`)).status, 204)
+    await gone(s.id)
+  })
+  row('5.10', 'a resume', that('the same processes, pids and tags in `List`; `Connect` works; `boot_id` as before'), async (s) => {
+    const reply = await api('POST', `/sandboxes/${s.id}/connect`, { timeout: 60 })
+    assert.ok([200, 201].includes(reply.status), reply.text)
+    assert.deepEqual((await s.process('List')).json.processes.map((one) => [one.pid, one.tag]), [[s.survivor, 'survivor']])
+    const call = await s.connect({ process: { tag: 'survivor' } })
+    assert.deepEqual(await call.next(), { event: { start: { pid: s.survivor } } })
+    call.leave()
+    assert.equal((await s.run('cat /proc/sys/kernel/random/boot_id')).stdout, s.bootId)
+  })
+  row('5.10', 'the life of a sandbox ends by itself, a command streaming', that('the stream breaks off without the end frame; `/health` is 502'), async (s) => {
+    const victim = await s.constructor.open({ timeout: 1 })
+    const { call } = await victim.background('while :; do echo x; sleep 0.05; done')
+    const reply = await call.rest_of(8000)
+    assert.ok(reply.broken && !reply.endFrame)
+    await pause(50)
+    await gone(victim.id)
+  })
+})
