@@ -25,8 +25,12 @@ class TcpStream final : public ByteStream {
   }
 
   base::Task<std::size_t> read_some(std::span<char> into) override {
+    // Asio waits for the next edge after a short read, and behind the end there is none: a second
+    // read would never return.
+    if (ended_) co_return 0;
     auto buffer = asio::buffer(into.data(), into.size());
     auto [error, count] = co_await socket_.async_read_some(buffer, kUse);
+    if (error && error != asio::error::operation_aborted) ended_ = true;
     if (error == asio::error::eof) co_return 0;
     if (error) co_return base::fail(stream_error(error));
     co_return count;
@@ -57,6 +61,7 @@ class TcpStream final : public ByteStream {
 
  private:
   asio::ip::tcp::socket socket_;
+  bool ended_ = false;  // reading came to the end, or failed
 };
 
 }  // namespace
