@@ -215,6 +215,14 @@ RpcStatus Process::send_signal(int number) {
   return rpc_fail(ConnectCode::kInternal, "error sending signal: " + errno_words(errno));
 }
 
+asio::awaitable<void> Process::wait_until_gone(std::shared_ptr<Process> self) {
+  asio::steady_timer timer(self->executor_);
+  for (int step = 0; step < 50 && !self->reaped_; ++step) {
+    timer.expires_after(std::chrono::milliseconds(1));
+    co_await timer.async_wait(base::kUse);
+  }
+}
+
 RpcStatus Process::resize(WindowSize size) {
   if (!has_pty_) {
     return rpc_fail(ConnectCode::kInternal, "error resizing tty: tty not assigned to process");

@@ -53,6 +53,8 @@ class Process : public std::enable_shared_from_this<Process> {
 
   // SIGKILL or SIGTERM to this pid only.
   http::RpcStatus send_signal(int number);
+  // Until it was reaped, but not for long: a process that sleeps uninterruptibly dies later.
+  static boost::asio::awaitable<void> wait_until_gone(std::shared_ptr<Process> self);
   http::RpcStatus resize(WindowSize size);
   http::RpcStatus close_stdin();
   // Everything written, or an error; waits while the pipe is full, at most until `deadline`. In

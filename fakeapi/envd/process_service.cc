@@ -302,7 +302,12 @@ asio::awaitable<RpcStatus> ProcessService::send_signal(const ::process::SendSign
                                                        RpcContext& /*context*/) {
   Found process = select(request.process());
   if (!process) co_return tl::unexpected<ConnectError>(process.error());
-  if (request.signal() == ::process::SIGNAL_SIGKILL) co_return (*process)->send_signal(SIGKILL);
+  if (request.signal() == ::process::SIGNAL_SIGKILL) {
+    RpcStatus killed = (*process)->send_signal(SIGKILL);
+    // Who looks for the pid right after the answer must not find it (contract-envd 2.5).
+    if (killed) co_await Process::wait_until_gone(*process);
+    co_return killed;
+  }
   if (request.signal() == ::process::SIGNAL_SIGTERM) co_return (*process)->send_signal(SIGTERM);
   co_return rpc_fail(ConnectCode::kUnimplemented,
                      "invalid signal: " + std::to_string(static_cast<int>(request.signal())));

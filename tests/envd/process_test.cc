@@ -246,9 +246,9 @@ TEST(Process, KillEndsItAndThePidIsGoneAtOnce) {
   json request = by_pid(stream.pid());
   request["signal"] = "SIGNAL_SIGKILL";
   EXPECT_EQ(agent.call("process.Process/SendSignal", request), std::pair(200, json::object()));
+  EXPECT_FALSE(alive(stream.pid()));
   auto output = stream.finish();
   EXPECT_EQ(output.end_event["status"], "signal: killed");
-  EXPECT_FALSE(alive(stream.pid()));
   EXPECT_EQ(agent.call("process.Process/SendSignal", request).first, 404);
 }
 
