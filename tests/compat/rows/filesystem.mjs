@@ -191,6 +191,11 @@ os.setxattr("/tmp/x", "user.other", b"1")'`)
       assert.equal((await s.run(`touch ~/xattr && python3 -c 'import os; os.setxattr(os.path.expanduser("~/xattr"), "user.e2b.a", b"1")'`, { user })).end.exitCode, undefined)
     }
   })
+  row('2.1', '`User-Agent: connect-python`', that('the whole entry, no `X-E2B-Legacy-SDK`'), async (s) => {
+    const reply = await s.files('Stat', { path: '/tmp/entry' }, { headers: { 'User-Agent': 'connect-python' } })
+    assert.equal(reply.json.entry.size, '4')
+    assert.equal(reply.headers['x-e2b-legacy-sdk'], undefined)
+  }, { differs: 'the SDKs that needed less are too old for this API' })
   row('4', 'a path with a name in other letters', that('as it is'), async (s) => {
     await s.write('/tmp/žluť 🐎', 'x')
     assert.equal((await stat(s, '/tmp/žluť 🐎')).name, 'žluť 🐎')

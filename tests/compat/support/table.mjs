@@ -36,11 +36,15 @@ export function sameHeaders(reply, headers) {
 const quoted = (text) => (text ? ` \`${text}\`` : '')
 const headerList = (headers) => Object.entries(headers).filter(([, value]) => typeof value === 'string').map(([name, value]) => `, \`${name}: ${value}\``).join('')
 
+function sameStatus(reply, wanted) {
+  if (reply.status !== wanted) assert.fail(`status ${reply.status} instead of ${wanted}: ${reply.text.slice(0, 300)}`)
+}
+
 // A REST error: {"code":…,"message":…}, exactly these two keys.
 export const rest = (status, message) => ({
   words: `${status} JSON${quoted(message)}`,
   verify(reply) {
-    assert.equal(reply.status, status, reply.text)
+    sameStatus(reply, status)
     const body = JSON.parse(reply.text)
     assert.deepEqual(Object.keys(body).sort(), ['code', 'message'])
     assert.equal(body.code, status)
@@ -52,7 +56,7 @@ export const rest = (status, message) => ({
 export const text = (status, body, headers = {}) => ({
   words: `${status} text${quoted(body)}${headerList(headers)}`,
   verify(reply) {
-    assert.equal(reply.status, status, reply.text)
+    sameStatus(reply, status)
     sameText(reply.text.replace(/\n$/, ''), body)
     sameHeaders(reply, { 'Content-Type': /^text\/plain/, ...headers })
   },
@@ -61,7 +65,7 @@ export const text = (status, body, headers = {}) => ({
 export const empty = (status, headers = {}) => ({
   words: `${status}, empty${headerList(headers)}`,
   verify(reply) {
-    assert.equal(reply.status, status, reply.text)
+    sameStatus(reply, status)
     assert.equal(reply.text, '')
     sameHeaders(reply, headers)
   },
@@ -70,7 +74,7 @@ export const empty = (status, headers = {}) => ({
 export const bytes = (status, content, headers = {}, words) => ({
   words: words ?? `${status}${quoted(content)}${headerList(headers)}`,
   verify(reply) {
-    assert.equal(reply.status, status, reply.text)
+    sameStatus(reply, status)
     assert.equal(reply.text, content)
     sameHeaders(reply, headers)
   },
@@ -79,7 +83,7 @@ export const bytes = (status, content, headers = {}, words) => ({
 export const json = (value, words) => ({
   words: words ?? `200 \`${JSON.stringify(value)}\``,
   verify(reply) {
-    assert.equal(reply.status, 200, reply.text)
+    sameStatus(reply, 200)
     assert.match(reply.headers['content-type'], /^application\/json/)
     assert.deepEqual(JSON.parse(reply.text), value)
   },
@@ -90,13 +94,13 @@ export const rpc = (code, message = '') => ({
   words: `\`${code}\`${quoted(message)}`,
   verify(reply) {
     if (reply.stream) {
-      assert.equal(reply.status, 200)
+      sameStatus(reply, 200)
       assert.match(reply.headers['content-type'], /^application\/connect\+(json|proto)$/)
       assert.ok(reply.endFrame, `no end frame: ${reply.broken ?? JSON.stringify(reply.messages)}`)
       assert.deepEqual(Object.keys(reply.endFrame), ['error'], `it succeeded: ${JSON.stringify(reply.messages)}`)
       assert.equal(reply.broken, undefined)
     } else {
-      assert.equal(reply.status, kHttpStatus[code], reply.text)
+      sameStatus(reply, kHttpStatus[code])
       assert.equal(reply.headers['content-type'], 'application/json')
     }
     const error = reply.stream ? reply.endFrame.error : reply.json
