@@ -42,8 +42,9 @@ base::Task<std::shared_ptr<DirectoryWatch>> DirectoryWatch::open(asio::any_io_ex
                                                                  WatchOptions options,
                                                                  UserDatabase& users) {
   SANDLOT_CO_TRY(Inotify inotify, Inotify::open());
-  std::shared_ptr<DirectoryWatch> self(
+  std::unique_ptr<DirectoryWatch> made(
       new DirectoryWatch(std::move(executor), std::move(inotify), std::move(options), users));
+  std::shared_ptr<DirectoryWatch> self = std::move(made);
   SANDLOT_CO_CHECK(self->tree_.start());
   while (self->tree_.scan(kScanSlice)) co_await asio::post(base::kUse);
   self->check_tree();

@@ -33,7 +33,7 @@ struct WatchOptions {
   WhenFull when_full = WhenFull::kWait;
 };
 
-class DirectoryWatch : public std::enable_shared_from_this<DirectoryWatch> {
+class DirectoryWatch {
  public:
   using Event = ::filesystem::FilesystemEvent;
 
