@@ -36,12 +36,14 @@ tl::expected<User, http::ConnectError> rpc_caller(const http::Headers& headers,
   return rpc_fail(ConnectCode::kUnauthenticated, "invalid default user: '" + fallback + "'");
 }
 
-tl::expected<std::string, http::ConnectError> rpc_path(std::string_view path,
-                                                       const User& user,
-                                                       const SandboxState& state) {
-  auto resolved = resolve_path(path, user.home, state.configuration.default_workdir);
-  if (resolved) return *resolved;
-  return rpc_fail(ConnectCode::kInvalidArgument, resolved.error().message());
+tl::expected<RpcTarget, http::ConnectError> rpc_target(std::string_view path,
+                                                       const http::Headers& headers,
+                                                       SandboxState& state) {
+  auto user = rpc_caller(headers, state);
+  if (!user) return tl::unexpected<http::ConnectError>(user.error());
+  auto resolved = resolve_path(path, user->home, state.configuration.default_workdir);
+  if (!resolved) return rpc_fail(ConnectCode::kInvalidArgument, resolved.error().message());
+  return RpcTarget{std::move(*user), std::move(*resolved)};
 }
 
 }  // namespace fakeapi::envd

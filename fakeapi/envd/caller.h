@@ -19,9 +19,15 @@ std::optional<std::string> basic_user(const http::Headers& headers);
 tl::expected<User, http::ConnectError> rpc_caller(const http::Headers& headers,
                                                   SandboxState& state);
 
-// `path` for this caller; invalid_argument when it cannot be expanded.
-tl::expected<std::string, http::ConnectError> rpc_path(std::string_view path,
-                                                       const User& user,
-                                                       const SandboxState& state);
+// Who asks, and the path that they named, expanded for them; also invalid_argument when it cannot
+// be.
+struct RpcTarget {
+  User user;
+  std::string path;
+};
+
+tl::expected<RpcTarget, http::ConnectError> rpc_target(std::string_view path,
+                                                       const http::Headers& headers,
+                                                       SandboxState& state);
 
 }  // namespace fakeapi::envd

@@ -17,7 +17,6 @@ constexpr std::size_t kMaxBytes = 4U << 20U;
 constexpr std::size_t kEventOverhead = 64;
 // Directory entries looked at between two turns of the loop.
 constexpr int kScanSlice = 2000;
-constexpr const char* kQueueFull = "watcher error: fsnotify: queue or buffer overflow";
 
 std::size_t size_of(const DirectoryWatch::Event& event) {
   return kEventOverhead + event.name().size() + (event.has_entry() ? event.ByteSizeLong() : 0);
@@ -85,8 +84,13 @@ bool DirectoryWatch::full() const {
   return options_.when_full == WhenFull::kWait && bytes_ >= kMaxBytes;
 }
 
+// The first failure stays.
+void DirectoryWatch::fail(const std::string& why) {
+  if (!failure_) failure_ = "watcher error: " + why;
+}
+
 void DirectoryWatch::check_tree() {
-  if (tree_.failure() && !failure_) failure_ = "watcher error: " + *tree_.failure();
+  if (tree_.failure()) fail(*tree_.failure());
 }
 
 bool DirectoryWatch::read_once() {
@@ -101,7 +105,7 @@ bool DirectoryWatch::read_once() {
   // Directories that came with their content are under watch before anybody hears of them.
   while (tree_.scan(kScanSlice)) {
   }
-  if (!count && !failure_) failure_ = "watcher error: " + count.error().message();
+  if (!count) fail(count.error().message());
   check_tree();
   wake_.cancel();
   return count && *count > 0;
@@ -125,7 +129,7 @@ void DirectoryWatch::publish(const Change& change) {
   }
   bytes_ += size_of(event);
   events_.push_back(std::move(event));
-  if (options_.when_full == WhenFull::kFail && bytes_ >= kMaxBytes) failure_ = kQueueFull;
+  if (options_.when_full == WhenFull::kFail && bytes_ >= kMaxBytes) fail(kWatchOverflow);
 }
 
 DirectoryWatch::Event DirectoryWatch::pop() {

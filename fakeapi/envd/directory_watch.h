@@ -69,6 +69,7 @@ class DirectoryWatch {
   // One read(2); false = nothing waits.
   bool read_once();
   void publish(const Change& change);
+  void fail(const std::string& why);
   void check_tree();
 
   WatchOptions options_;

@@ -50,19 +50,10 @@ void FilesystemService::add_to(http::ConnectServer& server) {
       base + "Remove", [this](const auto& q, auto& r, RpcContext& c) { return remove(q, r, c); });
 }
 
-tl::expected<FilesystemService::Target, ConnectError> FilesystemService::target_of(
-    const std::string& path, const RpcContext& context) {
-  auto user = rpc_caller(context.head.headers, state_);
-  if (!user) return tl::unexpected<ConnectError>(user.error());
-  auto resolved = rpc_path(path, *user, state_);
-  if (!resolved) return tl::unexpected<ConnectError>(resolved.error());
-  return Target{std::move(*user), std::move(*resolved)};
-}
-
 FilesystemService::Status FilesystemService::stat(const ::filesystem::StatRequest& request,
                                                   ::filesystem::StatResponse& response,
                                                   RpcContext& context) {
-  auto target = target_of(request.path(), context);
+  auto target = rpc_target(request.path(), context.head.headers, state_);
   if (!target) co_return tl::unexpected<ConnectError>(target.error());
   auto entry = entry_info(target->path, state_.users);
   if (!entry && entry.error().os_errno() == ENOENT) {
@@ -78,7 +69,7 @@ FilesystemService::Status FilesystemService::stat(const ::filesystem::StatReques
 FilesystemService::Status FilesystemService::make_dir(const ::filesystem::MakeDirRequest& request,
                                                       ::filesystem::MakeDirResponse& response,
                                                       RpcContext& context) {
-  auto target = target_of(request.path(), context);
+  auto target = rpc_target(request.path(), context.head.headers, state_);
   if (!target) co_return tl::unexpected<ConnectError>(target.error());
   const std::string& path = target->path;
   struct stat info {};
@@ -103,9 +94,9 @@ FilesystemService::Status FilesystemService::make_dir(const ::filesystem::MakeDi
 FilesystemService::Status FilesystemService::move(const ::filesystem::MoveRequest& request,
                                                   ::filesystem::MoveResponse& response,
                                                   RpcContext& context) {
-  auto source = target_of(request.source(), context);
+  auto source = rpc_target(request.source(), context.head.headers, state_);
   if (!source) co_return tl::unexpected<ConnectError>(source.error());
-  auto destination = target_of(request.destination(), context);
+  auto destination = rpc_target(request.destination(), context.head.headers, state_);
   if (!destination) co_return tl::unexpected<ConnectError>(destination.error());
   const User& user = destination->user;
   auto made = ensure_directories(parent_path(destination->path), user.uid, user.gid);
@@ -126,7 +117,7 @@ FilesystemService::Status FilesystemService::move(const ::filesystem::MoveReques
 FilesystemService::Status FilesystemService::list_dir(const ::filesystem::ListDirRequest& request,
                                                       ::filesystem::ListDirResponse& response,
                                                       RpcContext& context) {
-  auto target = target_of(request.path(), context);
+  auto target = rpc_target(request.path(), context.head.headers, state_);
   if (!target) co_return tl::unexpected<ConnectError>(target.error());
   const std::string& path = target->path;
   struct stat info {};
@@ -163,7 +154,7 @@ FilesystemService::Status FilesystemService::list_dir(const ::filesystem::ListDi
 FilesystemService::Status FilesystemService::remove(const ::filesystem::RemoveRequest& request,
                                                     ::filesystem::RemoveResponse& /*response*/,
                                                     RpcContext& context) {
-  auto target = target_of(request.path(), context);
+  auto target = rpc_target(request.path(), context.head.headers, state_);
   if (!target) co_return tl::unexpected<ConnectError>(target.error());
   auto removed = co_await remove_tree(target->path);
   if (!removed) {

@@ -33,13 +33,6 @@ class FilesystemService {
                 ::filesystem::RemoveResponse& response,
                 http::RpcContext& context);
 
-  struct Target {
-    User user;
-    std::string path;
-  };
-  tl::expected<Target, http::ConnectError> target_of(const std::string& path,
-                                                     const http::RpcContext& context);
-
   SandboxState& state_;
 };
 

@@ -1,9 +1,10 @@
 #include "fakeapi/envd/http_date.h"
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
+
+#include "fakeapi/envd/digits.h"
 
 namespace fakeapi::envd {
 
@@ -12,15 +13,6 @@ namespace {
 constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
-// Digits alone: no sign.
-std::optional<int> number(std::string_view text) {
-  int value = 0;
-  if (text.front() < '0' || text.front() > '9') return std::nullopt;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 }  // namespace
 
@@ -49,11 +41,11 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) {
   if (!shaped) return std::nullopt;
   unsigned month = 0;
   while (month < kMonths.size() && text.substr(8, 3) != kMonths.at(month)) ++month;
-  auto day_number = number(text.substr(5, 2));
-  auto year_number = number(text.substr(12, 4));
-  auto hour = number(text.substr(17, 2));
-  auto minute = number(text.substr(20, 2));
-  auto second = number(text.substr(23, 2));
+  auto day_number = parse_digits(text.substr(5, 2));
+  auto year_number = parse_digits(text.substr(12, 4));
+  auto hour = parse_digits(text.substr(17, 2));
+  auto minute = parse_digits(text.substr(20, 2));
+  auto second = parse_digits(text.substr(23, 2));
   if (month == kMonths.size() || !day_number || !year_number || !hour || !minute || !second) {
     return std::nullopt;
   }

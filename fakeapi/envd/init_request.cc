@@ -1,8 +1,8 @@
 #include "fakeapi/envd/init_request.h"
 
-#include <charconv>
-
 #include <nlohmann/json.hpp>
+
+#include "fakeapi/envd/digits.h"
 
 namespace fakeapi::envd {
 
@@ -13,26 +13,17 @@ namespace {
 
 using Time = std::chrono::system_clock::time_point;
 
-// Digits and nothing else: no sign.
-std::optional<int> digits(std::string_view text) {
-  int value = 0;
-  if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 // RFC 3339: "2026-01-02T03:04:05.678Z" or with an offset.
 std::optional<Time> parse_time(std::string_view text) {
   using namespace std::chrono;  // NOLINT(google-build-using-namespace)
   if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':')
     return std::nullopt;
-  auto year_number = digits(text.substr(0, 4));
-  auto month_number = digits(text.substr(5, 2));
-  auto day_number = digits(text.substr(8, 2));
-  auto hour = digits(text.substr(11, 2));
-  auto minute = digits(text.substr(14, 2));
-  auto second = digits(text.substr(17, 2));
+  auto year_number = parse_digits(text.substr(0, 4));
+  auto month_number = parse_digits(text.substr(5, 2));
+  auto day_number = parse_digits(text.substr(8, 2));
+  auto hour = parse_digits(text.substr(11, 2));
+  auto minute = parse_digits(text.substr(14, 2));
+  auto second = parse_digits(text.substr(17, 2));
   if (!year_number || !month_number || !day_number || !hour || !minute || !second)
     return std::nullopt;
   year_month_day date(year(*year_number), month(static_cast<unsigned>(*month_number)),
@@ -53,8 +44,8 @@ std::optional<Time> parse_time(std::string_view text) {
   }
   if (text == "Z" || text == "z") return time;
   if (text.size() != 6 || (text[0] != '+' && text[0] != '-')) return std::nullopt;
-  auto offset_hours = digits(text.substr(1, 2));
-  auto offset_minutes = digits(text.substr(4, 2));
+  auto offset_hours = parse_digits(text.substr(1, 2));
+  auto offset_minutes = parse_digits(text.substr(4, 2));
   if (!offset_hours || !offset_minutes) return std::nullopt;
   auto offset = hours(*offset_hours) + minutes(*offset_minutes);
   return text[0] == '+' ? time - offset : time + offset;

@@ -216,10 +216,8 @@ RpcStatus Process::send_signal(int number) {
 }
 
 asio::awaitable<void> Process::wait_until_gone(std::shared_ptr<Process> self) {
-  asio::steady_timer timer(self->executor_);
   for (int step = 0; step < 50 && !self->reaped_; ++step) {
-    timer.expires_after(std::chrono::milliseconds(1));
-    co_await timer.async_wait(base::kUse);
+    co_await base::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
@@ -299,8 +297,7 @@ asio::awaitable<RpcStatus> Process::write_input(std::shared_ptr<Process> self,
       asio::steady_timer timer(self->executor_, *deadline);
       auto raced = co_await (to.async_wait(Descriptor::wait_write, base::kUse) ||
                              timer.async_wait(base::kUse));
-      if (raced.index() == 1)
-        status = rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
+      if (raced.index() == 1) status = http::rpc_deadline_exceeded();
     } else if (errno != EINTR) {
       status = rpc_fail(ConnectCode::kInternal,
                         "error writing to " + std::string(what) + ": write: " + errno_words(errno));

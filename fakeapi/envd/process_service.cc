@@ -3,8 +3,6 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "fakeapi/envd/caller.h"
 #include "fakeapi/envd/keepalive.h"
 #include "fakeapi/envd/process_frames.h"
@@ -17,6 +15,7 @@ using http::ConnectError;
 using http::rpc_fail;
 using http::RpcContext;
 using http::RpcStatus;
+using http::to_status;
 
 namespace {
 
@@ -47,15 +46,6 @@ struct StreamPlan {
   bool owner = false;  // Start: the process's own time limit is this stream's too
 };
 
-RpcStatus deadline_exceeded() {
-  return rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
-}
-
-RpcStatus to_status(const base::Result<>& result) {
-  if (result) return {};
-  return tl::unexpected<ConnectError>(result.error());
-}
-
 // Everything that is queued, as envelopes, up to one batch.
 void collect_output(std::string& out, http::Codec codec, Subscription& from) {
   while (!from.empty() && out.size() < kWriteBatch) {
@@ -82,7 +72,7 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<Process> process,
     while (subscription.empty()) {
       auto now = std::chrono::steady_clock::now();
       bool late = plan.deadline && now >= *plan.deadline;
-      if (late || (plan.owner && process->timed_out())) co_return deadline_exceeded();
+      if (late || (plan.owner && process->timed_out())) co_return http::rpc_deadline_exceeded();
       if (process->ended()) {
         append_end_frame(frames, stream.codec(), process->report());
         co_return to_status(co_await stream.send_frames(frames));
@@ -103,16 +93,12 @@ asio::awaitable<RpcStatus> serve_events(std::shared_ptr<Process> process,
                                         http::ServerStream& stream,
                                         RpcContext& context,
                                         bool owner) {
-  using asio::experimental::awaitable_operators::operator||;
   StreamPlan plan;
   plan.keepalive = keepalive_interval(context.head.headers);
   if (!owner) plan.deadline = context.deadline;
   plan.owner = owner;
-  auto raced = co_await (stream_events(std::move(process), subscription, stream, plan) ||
-                         context.connection.wait_for_disconnect());
-  if (raced.index() == 0) co_return std::get<0>(std::move(raced));
-  context.connection.close_after_response();
-  co_return rpc_fail(ConnectCode::kCanceled, "context canceled");
+  auto events = stream_events(std::move(process), subscription, stream, plan);
+  co_return co_await http::until_client_leaves(std::move(events), context);
 }
 
 // What fork/exec failures are called by the real daemon.
@@ -165,23 +151,22 @@ void ProcessService::add_to(http::ConnectServer& server) {
 
 ProcessService::Found ProcessService::launch_for(const ::process::StartRequest& request,
                                                  const RpcContext& context) {
-  auto user = rpc_caller(context.head.headers, state_);
-  if (!user) return tl::unexpected<ConnectError>(user.error());
   const ::process::ProcessConfig& config = request.process();
-  auto cwd = rpc_path(config.cwd(), *user, state_);
-  if (!cwd) return tl::unexpected<ConnectError>(cwd.error());
+  auto target = rpc_target(config.cwd(), context.head.headers, state_);
+  if (!target) return tl::unexpected<ConnectError>(target.error());
+  const auto& [user, cwd] = *target;
   struct stat info {};
-  if (::stat(cwd->c_str(), &info) != 0 && errno == ENOENT) {
-    return rpc_fail(ConnectCode::kInvalidArgument, "cwd '" + *cwd + "' does not exist");
+  if (::stat(cwd.c_str(), &info) != 0 && errno == ENOENT) {
+    return rpc_fail(ConnectCode::kInvalidArgument, "cwd '" + cwd + "' does not exist");
   }
   LaunchRequest launch;
   launch.argv.push_back(config.cmd());
   launch.argv.insert(launch.argv.end(), config.args().begin(), config.args().end());
-  launch.environment = environment_for(*user, state_, config);
-  launch.cwd = *cwd;
-  launch.uid = user->uid;
-  launch.gid = user->gid;
-  launch.groups = state_.users.groups_of(*user);
+  launch.environment = environment_for(user, state_, config);
+  launch.cwd = cwd;
+  launch.uid = user.uid;
+  launch.gid = user.gid;
+  launch.groups = state_.users.groups_of(user);
   launch.stdin_pipe = !request.has_stdin() || request.stdin();
   if (request.has_pty()) launch.pty = window_of(request.pty());
 
@@ -190,7 +175,7 @@ ProcessService::Found ProcessService::launch_for(const ::process::StartRequest& 
   if (request.has_tag()) process_info.set_tag(request.tag());
   auto process = table_.start(launch, std::move(process_info));
   if (!process)
-    return tl::unexpected<ConnectError>(launch_error(request, *cwd, process.error()).error());
+    return tl::unexpected<ConnectError>(launch_error(request, cwd, process.error()).error());
   return *process;
 }
 

@@ -13,9 +13,6 @@ namespace fakeapi::envd {
 
 namespace {
 
-// The text of the library that the real daemon uses.
-constexpr const char* kOverflow = "fsnotify: queue or buffer overflow";
-
 struct Mapping {
   std::uint32_t mask;
   ::filesystem::EventType type;
@@ -228,7 +225,7 @@ bool WatchTree::housekeeping(const InotifyRecord& record, std::vector<Change>& c
 void WatchTree::apply(const InotifyRecord& record, std::vector<Change>& changes) {
   if (failure_ || ended_) return;
   if ((record.mask & IN_Q_OVERFLOW) != 0) {
-    failure_ = kOverflow;
+    failure_ = kWatchOverflow;
     return;
   }
   if (nodes_.count(record.watch) == 0) return;  // a late record of a watch that was given up

@@ -19,6 +19,10 @@
 
 namespace fakeapi::envd {
 
+// What a full queue is called, the kernel's or ours: the text of the library that the real daemon
+// uses.
+inline constexpr const char* kWatchOverflow = "fsnotify: queue or buffer overflow";
+
 struct Change {
   ::filesystem::EventType type = ::filesystem::EVENT_TYPE_UNSPECIFIED;
   std::string name;  // "." for the watched directory itself

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "emulator/base/ids.h"
 #include "emulator/base/scope_exit.h"
 #include "fakeapi/envd/caller.h"
@@ -23,6 +21,7 @@ using http::ConnectError;
 using http::rpc_fail;
 using http::RpcContext;
 using http::RpcStatus;
+using http::to_status;
 
 namespace {
 
@@ -61,9 +60,15 @@ RpcStatus check_directory(const std::string& path, bool allow_network_mounts) {
   return {};
 }
 
-RpcStatus to_status(const base::Result<>& result) {
-  if (result) return {};
-  return tl::unexpected<ConnectError>(result.error());
+// WatchDirRequest and CreateWatcherRequest have the same fields.
+template <class Request>
+WatchOptions options_of(const Request& request, WhenFull when_full) {
+  WatchOptions options;
+  options.path = request.path();
+  options.recursive = request.recursive();
+  options.include_entry = request.include_entry();
+  options.when_full = when_full;
+  return options;
 }
 
 // Events and keepalives until the watch fails or the call's time is up.
@@ -81,7 +86,7 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<DirectoryWatch> watch,
     while (watch->empty()) {
       auto now = std::chrono::steady_clock::now();
       if (deadline && now >= *deadline) {
-        co_return rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
+        co_return http::rpc_deadline_exceeded();
       }
       if (watch->failure()) co_return rpc_fail(ConnectCode::kInternal, *watch->failure());
       if (now >= next_keepalive) {
@@ -130,57 +135,48 @@ void WatcherService::add_to(http::ConnectServer& server) {
       [this](const auto& q, auto& r, RpcContext& c) { return remove(q, r, c); });
 }
 
-asio::awaitable<WatcherService::Opened> WatcherService::open(Wanted wanted, RpcContext& context) {
-  auto user = rpc_caller(context.head.headers, state_);
-  if (!user) co_return tl::unexpected<ConnectError>(user.error());
-  auto path = rpc_path(wanted.path, *user, state_);
-  if (!path) co_return tl::unexpected<ConnectError>(path.error());
-  auto fit = check_directory(*path, wanted.allow_network_mounts);
+asio::awaitable<WatcherService::Opened> WatcherService::open(WatchOptions options,
+                                                             bool allow_network_mounts,
+                                                             RpcContext& context) {
+  auto target = rpc_target(options.path, context.head.headers, state_);
+  if (!target) co_return tl::unexpected<ConnectError>(target.error());
+  const std::string& path = target->path;
+  auto fit = check_directory(path, allow_network_mounts);
   if (!fit) co_return tl::unexpected<ConnectError>(fit.error());
-  WatchOptions options;
-  options.path = *path;
-  options.recursive = wanted.recursive;
-  options.include_entry = wanted.include_entry;
-  options.when_full = wanted.when_full;
+  options.path = path;
   auto watch = co_await DirectoryWatch::open(executor_, tasks_, std::move(options), state_.users);
   if (watch) co_return std::move(*watch);
   int number = watch.error().os_errno();
   std::string why = number != 0 ? errno_words(number) : watch.error().message();
   co_return tl::unexpected<ConnectError>(
-      ConnectError{ConnectCode::kInternal, "error adding path " + *path + " to watcher: " + why});
+      ConnectError{ConnectCode::kInternal, "error adding path " + path + " to watcher: " + why});
+}
+
+tl::expected<WatcherService::Polled::iterator, ConnectError> WatcherService::find(
+    const std::string& id) {
+  auto found = polled_.find(id);
+  if (found != polled_.end()) return found;
+  return rpc_fail(ConnectCode::kNotFound, "watcher with id " + id + " not found");
 }
 
 WatcherService::Status WatcherService::watch_dir(const ::filesystem::WatchDirRequest& request,
                                                  http::ServerStream& stream,
                                                  RpcContext& context) {
-  using asio::experimental::awaitable_operators::operator||;
-  Wanted wanted;
-  wanted.path = request.path();
-  wanted.recursive = request.recursive();
-  wanted.include_entry = request.include_entry();
-  wanted.allow_network_mounts = request.allow_network_mounts();
-  auto opened = co_await open(std::move(wanted), context);
+  WatchOptions options = options_of(request, WhenFull::kWait);
+  auto opened = co_await open(std::move(options), request.allow_network_mounts(), context);
   if (!opened) co_return tl::unexpected<ConnectError>(opened.error());
   WatchPtr watch = std::move(*opened);
   base::ScopeExit stop([&watch] { watch->close(); });
-  auto raced = co_await (
-      stream_events(watch, stream, keepalive_interval(context.head.headers), context.deadline) ||
-      context.connection.wait_for_disconnect());
-  if (raced.index() == 0) co_return std::get<0>(std::move(raced));
-  context.connection.close_after_response();
-  co_return rpc_fail(ConnectCode::kCanceled, "context canceled");
+  auto events =
+      stream_events(watch, stream, keepalive_interval(context.head.headers), context.deadline);
+  co_return co_await http::until_client_leaves(std::move(events), context);
 }
 
 WatcherService::Status WatcherService::create(const ::filesystem::CreateWatcherRequest& request,
                                               ::filesystem::CreateWatcherResponse& response,
                                               RpcContext& context) {
-  Wanted wanted;
-  wanted.path = request.path();
-  wanted.recursive = request.recursive();
-  wanted.include_entry = request.include_entry();
-  wanted.allow_network_mounts = request.allow_network_mounts();
-  wanted.when_full = WhenFull::kFail;
-  auto opened = co_await open(std::move(wanted), context);
+  WatchOptions options = options_of(request, WhenFull::kFail);
+  auto opened = co_await open(std::move(options), request.allow_network_mounts(), context);
   if (!opened) co_return tl::unexpected<ConnectError>(opened.error());
   std::string id = "w" + base::random_id(20);
   response.set_watcher_id(id);
@@ -191,12 +187,9 @@ WatcherService::Status WatcherService::create(const ::filesystem::CreateWatcherR
 WatcherService::Status WatcherService::events(const ::filesystem::GetWatcherEventsRequest& request,
                                               ::filesystem::GetWatcherEventsResponse& response,
                                               RpcContext& /*context*/) {
-  auto found = polled_.find(request.watcher_id());
-  if (found == polled_.end()) {
-    co_return rpc_fail(ConnectCode::kNotFound,
-                       "watcher with id " + request.watcher_id() + " not found");
-  }
-  DirectoryWatch& watch = *found->second;
+  auto found = find(request.watcher_id());
+  if (!found) co_return tl::unexpected<ConnectError>(found.error());
+  DirectoryWatch& watch = *(*found)->second;
   // Whoever polls right after a change finds it.
   watch.catch_up();
   if (watch.failure()) co_return rpc_fail(ConnectCode::kInternal, *watch.failure());
@@ -207,13 +200,10 @@ WatcherService::Status WatcherService::events(const ::filesystem::GetWatcherEven
 WatcherService::Status WatcherService::remove(const ::filesystem::RemoveWatcherRequest& request,
                                               ::filesystem::RemoveWatcherResponse& /*response*/,
                                               RpcContext& /*context*/) {
-  auto found = polled_.find(request.watcher_id());
-  if (found == polled_.end()) {
-    co_return rpc_fail(ConnectCode::kNotFound,
-                       "watcher with id " + request.watcher_id() + " not found");
-  }
-  found->second->close();
-  polled_.erase(found);
+  auto found = find(request.watcher_id());
+  if (!found) co_return tl::unexpected<ConnectError>(found.error());
+  (*found)->second->close();
+  polled_.erase(*found);
   co_return RpcStatus();
 }
 

@@ -32,15 +32,10 @@ class WatcherService {
   using Status = boost::asio::awaitable<http::RpcStatus>;
   using Opened = tl::expected<WatchPtr, http::ConnectError>;
 
-  // Of WatchDirRequest and CreateWatcherRequest, which have the same fields.
-  struct Wanted {
-    std::string path;
-    bool recursive = false;
-    bool include_entry = false;
-    bool allow_network_mounts = false;
-    WhenFull when_full = WhenFull::kWait;
-  };
-  boost::asio::awaitable<Opened> open(Wanted wanted, http::RpcContext& context);
+  // `options` with the path as the caller wrote it.
+  boost::asio::awaitable<Opened> open(WatchOptions options,
+                                      bool allow_network_mounts,
+                                      http::RpcContext& context);
   Status watch_dir(const ::filesystem::WatchDirRequest& request,
                    http::ServerStream& stream,
                    http::RpcContext& context);
@@ -54,10 +49,13 @@ class WatcherService {
                 ::filesystem::RemoveWatcherResponse& response,
                 http::RpcContext& context);
 
+  using Polled = std::map<std::string, WatchPtr, std::less<>>;
+  tl::expected<Polled::iterator, http::ConnectError> find(const std::string& id);
+
   SandboxState& state_;
   boost::asio::any_io_executor executor_;
   base::TaskGroup& tasks_;
-  std::map<std::string, WatchPtr, std::less<>> polled_;
+  Polled polled_;
 };
 
 }  // namespace fakeapi::envd

@@ -53,6 +53,16 @@ inline tl::unexpected<ConnectError> rpc_fail(ConnectCode code, std::string messa
   return tl::unexpected<ConnectError>(ConnectError(code, std::move(message)));
 }
 
+// The call's Connect-Timeout-Ms is over.
+inline tl::unexpected<ConnectError> rpc_deadline_exceeded() {
+  return rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
+}
+
+inline RpcStatus to_status(const base::Result<>& result) {
+  if (result) return {};
+  return tl::unexpected<ConnectError>(result.error());
+}
+
 // {"code":"not_found","message":"..."}
 std::string error_json(const ConnectError& error);
 // The payload of the last envelope of a stream: {} or {"error":{...}}.

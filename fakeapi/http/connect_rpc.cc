@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <google/protobuf/message.h>
 
 #include "fakeapi/http/gzip.h"
@@ -79,6 +80,15 @@ bool gzip_stream(const RpcContext& context) {
 }
 
 }  // namespace
+
+boost::asio::awaitable<RpcStatus> until_client_leaves(boost::asio::awaitable<RpcStatus> work,
+                                                      RpcContext& context) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  auto raced = co_await (std::move(work) || context.connection.wait_for_disconnect());
+  if (raced.index() == 0) co_return std::get<0>(std::move(raced));
+  context.connection.close_after_response();
+  co_return rpc_fail(ConnectCode::kCanceled, "context canceled");
+}
 
 base::Task<> ServerStream::send(const Message& message) {
   SANDLOT_CO_TRY(std::string payload, serialize_message(codec_, message));

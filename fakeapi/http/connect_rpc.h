@@ -30,6 +30,11 @@ struct RpcContext {
   std::optional<SteadyTime> deadline;  // from Connect-Timeout-Ms
 };
 
+// What a stream's handler answers, ended early by a client that leaves: `work` is cancelled then
+// and the connection is of no more use.
+boost::asio::awaitable<RpcStatus> until_client_leaves(boost::asio::awaitable<RpcStatus> work,
+                                                      RpcContext& context);
+
 // The response side of a server-streaming call.
 class ServerStream {
  public:
