@@ -1,23 +1,17 @@
 // files.watchDir: what happens below a directory is told.
 import assert from 'node:assert/strict'
 import { eachSdk, it } from './support/sdks.mjs'
-import { failure, open } from './support/sandbox.mjs'
+import { eventually, failure, open } from './support/sandbox.mjs'
 
 // Events of a watched directory, and a way to wait for one of them.
 async function watch(t, sandbox, path, options = {}) {
   const events = []
-  let wake = () => {}
-  const handle = await sandbox.files.watchDir(path, (event) => (events.push(event), wake()), options)
+  const handle = await sandbox.files.watchDir(path, (event) => events.push(event), options)
   t.after(() => handle.stop())
-  const until = async (type, name) => {
-    const deadline = Date.now() + 10_000
-    for (;;) {
-      const found = events.find((event) => event.type === type && event.name === name)
-      if (found) return found
-      if (Date.now() > deadline) assert.fail(`no ${type} of ${name}: ${JSON.stringify(events)}`)
-      await new Promise((resolve) => ((wake = resolve), setTimeout(resolve, 200)))
-    }
-  }
+  const until = (type, name) => eventually(
+    () => `${type} of ${name}: ${JSON.stringify(events)}`,
+    () => events.find((event) => event.type === type && event.name === name),
+  )
   return { events, until, handle }
 }
 
