@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | proxy | memory | all   [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
+  bench.py create | tti | exec | stdout | files | streams | proxy | memory | all
+           [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
 Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
 removes it. The figures are reported, never asserted: exit code 1 means that a part could not be measured."""
@@ -19,7 +20,7 @@ import time
 sys.dont_write_bytecode = True
 from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Workspace, exit_of, family, http, interleave,
                      now_us, process_table, run_ended)
-from machine import Nginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
+from machine import ProxyNginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
 import envd
 
@@ -32,8 +33,6 @@ class Bench:
         self.options, self.report = options, Report(options.quiet)
         self.floor_program = options.tools / "sandlot_floor"
         self.probe_program = options.tools / "sandbox_probe"
-
-    workspace = Workspace
 
     def emulator(self, workspace, name, *flags):
         emulator = workspace.keep(Emulator(self.options.binary, workspace.directory(name), *flags))
@@ -271,7 +270,7 @@ class Bench:
             sandbox, _ = emulator.create()
             keep, backend = self.probe(emulator, sandbox, f"proxy-{os.getpid()}")
             inside = ["nsenter", f"--net=/proc/{backend}/ns/net"]
-            nginx = workspace.keep(Nginx(workspace.directory("nginx"), inside, "127.0.0.1:7000"))
+            nginx = workspace.keep(ProxyNginx(workspace.directory("nginx"), inside, "127.0.0.1:7000"))
             # The proxy under test alone on core 0; the client and the backend, the same for both, on core 1.
             pin(emulator.process.pid, 0)
             pin(backend, 1)

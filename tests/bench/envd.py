@@ -1,25 +1,23 @@
-"""The daemon under load: a command's output, files beside nginx, watch events, many streams. Parts of bench.py."""
+"""The daemon under load: a command's output, files beside nginx, many streams. Parts of bench.py."""
 
 import base64
-import json
 import selectors
-import struct
-import time
 
-from harness import Connection, Samples, exit_of, http, interleave, now_us, run_ended
+from harness import Connection, Samples, Workspace, envelopes, http, interleave, now_us, run_ended
 from machine import FileNginx
 
 MIB = 1 << 20
 SINK = bytearray(4 * MIB)
+LAST_CHUNK = b"0\r\n\r\n"
 
 
-def stream_seconds(port, wire, last=b"0\r\n\r\n"):
+def stream_seconds(port, wire):
     """Sends a request and reads its chunked answer to the end without looking at it."""
     connection = Connection(port)
     begin = now_us()
     connection.socket.sendall(wire)
     tail, total = b"", 0
-    while not tail.endswith(last):
+    while not tail.endswith(LAST_CHUNK):
         count = connection.socket.recv_into(SINK)
         if not count:
             raise RuntimeError("the stream broke off")
@@ -32,7 +30,7 @@ def stream_seconds(port, wire, last=b"0\r\n\r\n"):
 def stdout(bench):
     """1 GiB from `head` through Start, beside the same encoding and framing in one thread over a socket pair."""
     size = bench.options.mib * MIB
-    with bench.workspace() as workspace:
+    with Workspace() as workspace:
         emulator = bench.emulator(workspace, "stdout")
         sandbox, _ = emulator.create()
         wire = sandbox.start_request("/usr/bin/head", "-c", str(size), "/dev/zero")
@@ -92,22 +90,18 @@ def upload_seconds(port, head, size):
     return took
 
 
-def upload_head(method, host, path, size, *headers):
-    return http(method, host, path, b"", headers).replace(b"Content-Length: 0", f"Content-Length: {size}".encode())
-
-
 def files(bench):
     """1 MiB and 1 GiB up and down beside nginx, one worker, which keeps its files on the same disk."""
-    with bench.workspace() as workspace:
+    with Workspace() as workspace:
         emulator = bench.emulator(workspace, "files")
         sandbox, _ = emulator.create()
         nginx = workspace.keep(FileNginx(workspace.directory("nginx")))
         envd, binary = sandbox.host(49983), "Content-Type: application/octet-stream"
         for size, times in ((MIB, bench.options.pairs), (bench.options.mib * MIB, bench.options.rounds)):
             name = f"{size // MIB} MiB"
-            up = upload_head("POST", envd, "/files?path=/tmp/file", size, binary, *sandbox.headers)
+            up = http("POST", envd, "/files?path=/tmp/file", b"", [binary, *sandbox.headers], length=size)
             down = http("GET", envd, "/files?path=/tmp/file", b"", sandbox.headers)
-            put, get = upload_head("PUT", "localhost", "/file", size), http("GET", "localhost", "/file")
+            put, get = http("PUT", "localhost", "/file", length=size), http("GET", "localhost", "/file")
             taken = {key: Samples() for key in ("up", "put", "down", "get")}
             rate = lambda key, took: taken[key].append(size / MIB / took)
             bench.report.quiet(f"files of {name}")
@@ -122,53 +116,36 @@ def files(bench):
 def streams(bench):
     """200 Start streams at once: every one delivers all of its lines and its end."""
     count, lines = 200, 20
-    with bench.workspace() as workspace:
+    with Workspace() as workspace:
         emulator = bench.emulator(workspace, "streams")
         sandbox, _ = emulator.create()
         script = f"for i in $(seq {lines}); do echo line $i; sleep 0.05; done"
         wire = sandbox.start_request("/bin/bash", "-c", script)
         bench.report.quiet("200 streams")
-        selector, answers, begin = selectors.DefaultSelector(), {}, now_us()
+        selector, connections, begin = selectors.DefaultSelector(), [], now_us()
         for _ in range(count):
             connection = Connection(emulator.port)
             connection.socket.sendall(wire)
-            answers[connection] = b""
+            connections.append(connection)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         open_streams, cpu = count, emulator.cpu_us()
         while open_streams:
             for key, _ in selector.select(30):
                 connection = key.data
-                answers[connection] += connection.socket.recv(65536)
-                if answers[connection].endswith(b"0\r\n\r\n"):
+                connection.rest += connection.socket.recv(65536)
+                if connection.rest.endswith(LAST_CHUNK):
                     selector.unregister(connection.socket)
                     connection.close()
                     open_streams -= 1
         took, cpu = (now_us() - begin) / 1e6, emulator.cpu_us() - cpu
-        complete = sum(1 for answer in answers.values() if printed(answer) == lines)
+        complete = sum(1 for connection in connections if printed(connection.answer()[1]) == lines)
         if complete != count:
             raise RuntimeError(f"only {complete} of {count} streams were whole")
     bench.report.row("200 concurrent Start streams, 20 lines each 50 ms apart, all whole", [took], "s",
                      note=f"the lines alone take {lines * 0.05:.0f} s; CPU of everything {cpu / 1e6:.1f} s, the shells included")
 
 
-def dechunk(answer):
-    body, rest = b"", answer.split(b"\r\n\r\n", 1)[1]
-    while rest:
-        line, rest = rest.split(b"\r\n", 1)
-        size = int(line, 16)
-        body, rest = body + rest[:size], rest[size + 2:]
-    return body
-
-
-def messages(body):
-    at = 0
-    while at + 5 <= len(body):
-        _, size = struct.unpack_from(">BI", body, at)
-        yield json.loads(body[at + 5:at + 5 + size])
-        at += 5 + size
-
-
-def printed(answer):
+def printed(body):
     text = b"".join(base64.b64decode(message["event"]["data"]["stdout"])
-                    for message in messages(dechunk(answer)) if "stdout" in message.get("event", {}).get("data", {}))
+                    for _, message in envelopes(body) if "stdout" in message.get("event", {}).get("data", {}))
     return text.count(b"\n")

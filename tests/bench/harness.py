@@ -86,6 +86,10 @@ class Connection:
     def exchange(self, wire):
         """Sends a whole request; returns (status, body)."""
         self.socket.sendall(wire)
+        return self.answer()
+
+    def answer(self):
+        """(status, body) of the next answer, of which `rest` may hold something already."""
         while (end := self.rest.find(b"\r\n\r\n")) < 0:
             self._more()
         head, self.rest = self.rest[:end].lower(), self.rest[end + 4:]
@@ -102,8 +106,9 @@ class Connection:
         return status, body
 
 
-def http(method, host, path, body=b"", headers=()):
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}", *headers]
+def http(method, host, path, body=b"", headers=(), length=None):
+    """`length`: of a body that is sent afterwards."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {length or len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
@@ -125,13 +130,19 @@ class Sandbox:
         return http("DELETE", "api.localhost", f"/sandboxes/{self.id}", b"", [f"X-API-KEY: {KEY}"])
 
 
-def exit_of(body):
-    """The end event of a Start stream; raises when the command did not end well."""
-    at, end = 0, None
+def envelopes(body):
+    """(flags, message) of every envelope of a JSON stream."""
+    at = 0
     while at + 5 <= len(body):
         flags, size = struct.unpack_from(">BI", body, at)
-        message = json.loads(body[at + 5:at + 5 + size])
+        yield flags, json.loads(body[at + 5:at + 5 + size])
         at += 5 + size
+
+
+def exit_of(body):
+    """The end event of a Start stream; raises when the command did not end well."""
+    end = None
+    for flags, message in envelopes(body):
         if flags & 2 and "error" in message:
             raise RuntimeError(f"command failed: {message}")
         end = message.get("event", {}).get("end", end)

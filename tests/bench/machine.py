@@ -10,22 +10,16 @@ from harness import family
 
 
 class Nginx:
-    """One worker on core 0 in the sandbox's network namespace."""
+    """nginx with one worker; `main` and `http` are lines of its configuration, `inside` what it is started by."""
 
-    def __init__(self, directory, inside, backend):
+    def __init__(self, directory, main, http, inside=()):
         (directory / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; worker_cpu_affinity 01; pid {directory}/pid; error_log {directory}/error.log;
+daemon off; worker_processes 1; {main} pid {directory}/pid; error_log {directory}/error.log;
 events {{ worker_connections 1024; }}
 http {{
   access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
   fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-  keepalive_requests 100000000;
-  upstream sandbox {{ server {backend}; keepalive 64; keepalive_requests 100000000; }}
-  server {{
-    listen 127.0.0.1:8080;
-    location / {{ proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-  }}
-}}
+{http}}}
 """)
         self.process = subprocess.Popen([*inside, "nginx", "-p", directory, "-c", directory / "nginx.conf"],
                                         stdin=subprocess.DEVNULL)
@@ -41,8 +35,22 @@ http {{
         self.process.wait(10)
 
 
-class FileNginx:
-    """One worker that serves and accepts (PUT) files of its directory on a loopback port."""
+class ProxyNginx(Nginx):
+    """Before `backend`, on core 0, in the sandbox's network namespace."""
+
+    def __init__(self, directory, inside, backend):
+        super().__init__(directory, "worker_cpu_affinity 01;", f"""
+  keepalive_requests 100000000;
+  upstream sandbox {{ server {backend}; keepalive 64; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:8080;
+    location / {{ proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+""", inside)
+
+
+class FileNginx(Nginx):
+    """Serves and accepts (PUT) files of its directory on a loopback port."""
 
     def __init__(self, directory):
         with socket.socket() as probe:
@@ -50,24 +58,10 @@ class FileNginx:
             self.port = probe.getsockname()[1]
         (directory / "www").mkdir(exist_ok=True)
         directory.chmod(0o755)
-        (directory / "nginx.conf").write_text(f"""
-daemon off; user root; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+        super().__init__(directory, "user root;", f"""
   sendfile on; client_max_body_size 0;
   server {{ listen 127.0.0.1:{self.port}; root {directory}/www; location / {{ dav_methods PUT; }} }}
-}}
 """)
-        self.process = subprocess.Popen(["nginx", "-p", directory, "-c", directory / "nginx.conf"], stdin=subprocess.DEVNULL)
-        time.sleep(0.5)
-        if self.process.poll() is not None:
-            raise RuntimeError("nginx did not start")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
 
 
 def pin(pid, core):
