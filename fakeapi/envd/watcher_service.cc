@@ -13,6 +13,7 @@
 #include "fakeapi/envd/caller.h"
 #include "fakeapi/envd/exit_words.h"
 #include "fakeapi/envd/keepalive.h"
+#include "fakeapi/envd/running_timer.h"
 
 namespace fakeapi::envd {
 
@@ -70,7 +71,7 @@ RpcStatus to_status(const base::Result<>& result) {
 asio::awaitable<RpcStatus> stream_events(std::shared_ptr<DirectoryWatch> watch,
                                          http::ServerStream& stream,
                                          std::chrono::seconds keepalive,
-                                         std::optional<http::SteadyTime> deadline) {
+                                         const RunningTimer& limit) {
   WatchDirResponse message;
   message.mutable_start();
   for (;;) {
@@ -79,16 +80,15 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<DirectoryWatch> watch,
     auto next_keepalive = std::chrono::steady_clock::now() + keepalive;
     message.Clear();
     while (watch->empty()) {
-      auto now = std::chrono::steady_clock::now();
-      if (deadline && now >= *deadline) {
+      if (limit.expired()) {
         co_return rpc_fail(ConnectCode::kDeadlineExceeded, "context deadline exceeded");
       }
       if (watch->failure()) co_return rpc_fail(ConnectCode::kInternal, *watch->failure());
-      if (now >= next_keepalive) {
+      if (std::chrono::steady_clock::now() >= next_keepalive) {
         message.mutable_keepalive();
         break;
       }
-      co_await watch->wait_until(deadline ? std::min(*deadline, next_keepalive) : next_keepalive);
+      co_await watch->wait_until(next_keepalive);
     }
     // All but the last of a batch here, so that a burst costs few turns of the loop.
     for (int i = 0; i < kBatch && !watch->empty(); ++i) {
@@ -163,9 +163,13 @@ WatcherService::Status WatcherService::watch_dir(const ::filesystem::WatchDirReq
   if (!opened) co_return tl::unexpected<ConnectError>(opened.error());
   WatchPtr watch = std::move(*opened);
   base::ScopeExit stop([&watch] { watch->close(); });
-  auto raced = co_await (
-      stream_events(watch, stream, keepalive_interval(context.head.headers), context.deadline) ||
-      context.connection.wait_for_disconnect());
+  RunningTimer limit(executor_);
+  if (context.deadline) {
+    limit.start(*context.deadline - std::chrono::steady_clock::now(), [&watch] { watch->wake(); });
+  }
+  auto raced =
+      co_await (stream_events(watch, stream, keepalive_interval(context.head.headers), limit) ||
+                context.connection.wait_for_disconnect());
   if (raced.index() == 0) co_return std::get<0>(std::move(raced));
   context.connection.close_after_response();
   co_return rpc_fail(ConnectCode::kCanceled, "context canceled");
