@@ -97,8 +97,8 @@ TEST(Input, WhoeverWaitsForATurnMayLeaveToo) {
 TEST(Input, EndsWithTheProcess) {
   RunningAgent agent;
   // The grandchild keeps the reading end of the pipe open.
-  Stream stream =
-      agent.start("sleep 3 <&0 >/dev/null 2>&1 & echo up; exec sleep 100", {{"stdin", true}});
+  Stream stream = agent.start(
+      "exec 3<&0; sleep 3 <&3 >/dev/null 2>&1 & echo up; exec sleep 100 3<&-", {{"stdin", true}});
   ASSERT_TRUE(stream.wait_for("up"));
   Client waiting = pending_input(agent, stream.pid(), 1000000);
   std::this_thread::sleep_for(milliseconds(100));
@@ -138,8 +138,9 @@ TEST(Input, OfAStreamWhoseClientLeavesEndsBehindMuchThatNobodyHasRead) {
   Client gone = agent.client();
   Client::Headers headers;
   headers.set("Content-Type", "application/connect+json");
-  std::string frames = start_frame(stream.pid());
-  for (int i = 0; i < 4; ++i) frames += data_frame(std::string(100000, 'x'));
+  // More than is read ahead; less than what would keep the end of it in the client's own kernel.
+  std::string frames = start_frame(stream.pid()) + data_frame(std::string(100000, 'x')) +
+                       data_frame(std::string(75000, 'x'));
   gone.send("POST", "/process.Process/StreamInput", headers, frames);
   std::this_thread::sleep_for(milliseconds(300));
   gone.close();
