@@ -22,6 +22,7 @@
 #include "emulator/base/task_group.h"
 #include "fakeapi/envd/control_channel.h"
 #include "fakeapi/envd/envd_server.h"
+#include "fakeapi/envd/running_timer.h"
 
 namespace fakeapi::envd {
 
@@ -31,6 +32,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr int kBacklog = 4096;
+constexpr int kIdleSteps = 16;
 
 // One socket for both families, or IPv4 alone where there is no IPv6.
 base::Result<base::UniqueFd> open_listener(std::uint16_t port) {
@@ -167,10 +169,6 @@ class Agent {
   }
 
   asio::awaitable<void> accept_connections() {
-    http::Handler handler = [this](const http::RequestHead& head,
-                                   http::ServerConnection& connection) {
-      return server_.handle(head, connection);
-    };
     for (;;) {
       auto [error, socket] = co_await acceptor_.async_accept(base::kUse);
       if (error == asio::error::operation_aborted) co_return;
@@ -178,13 +176,34 @@ class Agent {
         co_await base::sleep_for(std::chrono::milliseconds(10));
         continue;
       }
-      connections_.spawn("connection", serve(http::make_tcp_stream(std::move(socket)), handler));
+      connections_.spawn("connection", serve(http::make_tcp_stream(std::move(socket))));
     }
   }
 
-  static asio::awaitable<void> serve(std::unique_ptr<http::ByteStream> stream,
-                                     http::Handler handler) {
-    co_await http::serve_connection(*stream, handler);
+  asio::awaitable<void> serve(std::unique_ptr<http::ByteStream> stream) {
+    RunningTimer idle(stream->executor());
+    http::ByteStream& connection = *stream;
+    wait_for_request(idle, connection);
+    http::Handler handler = [this, &idle](const http::RequestHead& head,
+                                          http::ServerConnection& from) {
+      return handle(idle, head, from);
+    };
+    co_await http::serve_connection(connection, handler);
+  }
+
+  asio::awaitable<void> handle(RunningTimer& idle,
+                               const http::RequestHead& head,
+                               http::ServerConnection& connection) {
+    idle.cancel();
+    co_await server_.handle(head, connection);
+    wait_for_request(idle, connection.stream());
+  }
+
+  // Few wake-ups: there may be thousands of idle connections.
+  void wait_for_request(RunningTimer& idle, http::ByteStream& stream) {
+    auto limit = options_.idle_limit;
+    idle.start(
+        limit, [&stream] { stream.close(); }, limit / kIdleSteps);
   }
 
   asio::io_context& context_;

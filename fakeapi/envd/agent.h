@@ -3,6 +3,7 @@
 // (tests, benchmarks) it is an ordinary process on a port of the caller's choice.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -21,6 +22,9 @@ struct AgentOptions {
   int oom_score_fd = -1;
   std::string passwd_path = "/etc/passwd";
   std::string group_path = "/etc/group";
+  // A connection on which nobody asks for anything for this long is closed; time in which the
+  // sandbox is frozen does not count (contract-envd 1.1).
+  std::chrono::steady_clock::duration idle_limit = std::chrono::seconds(640);
   // Where /run/e2b and /.e2b are written: "" = the root.
   std::string identity_root;
   // Pid 1 of a sandbox: its own session, its dispositions reset, not dumpable.

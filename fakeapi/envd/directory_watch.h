@@ -58,6 +58,7 @@ class DirectoryWatch {
 
   // Returns when there is an event or a failure, or at `when`; may return early.
   boost::asio::awaitable<void> wait_until(std::chrono::steady_clock::time_point when);
+  void wake() { wake_.cancel(); }
 
  private:
   DirectoryWatch(boost::asio::any_io_executor executor,

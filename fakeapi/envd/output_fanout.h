@@ -36,6 +36,7 @@ class Subscription {
   OutputEvent pop();
   // Returns when something was published or changed, or at `when`; may return early.
   boost::asio::awaitable<void> wait_until(std::chrono::steady_clock::time_point when);
+  void wake() { wake_.cancel(); }
 
  private:
   friend class OutputFanout;

@@ -27,7 +27,6 @@ constexpr std::size_t kPipeChunk = 32U << 10U;
 constexpr std::size_t kPtyChunk = 16U << 10U;
 constexpr int kReadsPerTurn = 8;  // then the loop gets to run something else
 constexpr auto kCharacterWait = std::chrono::milliseconds(4);
-constexpr auto kLimitStep = std::chrono::seconds(1);
 
 asio::posix::stream_descriptor adopt(const asio::any_io_executor& executor, base::UniqueFd& fd) {
   asio::posix::stream_descriptor descriptor(executor);
@@ -56,7 +55,7 @@ Process::Process(asio::any_io_executor executor,
       stderr_(adopt(executor_, child.stderr_read)),
       pty_(adopt(executor_, child.pty_master)),
       input_turn_(executor_, asio::steady_timer::time_point::max()),
-      limit_timer_(executor_),
+      limit_(executor_),
       output_(executor_) {}
 
 void Process::run(base::TaskGroup& tasks, std::function<void()> on_end) {
@@ -71,30 +70,14 @@ void Process::run(base::TaskGroup& tasks, std::function<void()> on_end) {
 }
 
 void Process::set_time_limit(std::chrono::steady_clock::duration limit) {
-  limit_left_ = limit;
-  arm_time_limit();
-}
-
-void Process::arm_time_limit() {
-  // In short steps: one that comes much too late tells that nothing ran meanwhile, and counts as
-  // itself.
-  auto started = std::chrono::steady_clock::now();
-  auto step = std::min<std::chrono::steady_clock::duration>(limit_left_, kLimitStep);
-  limit_timer_.expires_at(started + step);
-  auto fired = [weak = weak_from_this(), started, step](const boost::system::error_code& error) {
-    auto self = weak.lock();
-    if (error || !self || self->ended_) return;
-    auto passed = std::chrono::steady_clock::now() - started;
-    self->limit_left_ -= passed > step + kLimitStep ? step : passed;
-    if (self->limit_left_ > std::chrono::steady_clock::duration::zero()) {
-      self->arm_time_limit();
-      return;
-    }
-    self->timed_out_ = true;
-    [[maybe_unused]] auto sent = self->send_signal(SIGKILL);
-    self->output_.notify();
+  // The timer goes with this object, and its call with the timer.
+  auto kill = [this] {
+    if (ended_) return;
+    timed_out_ = true;
+    [[maybe_unused]] auto sent = send_signal(SIGKILL);
+    output_.notify();
   };
-  limit_timer_.async_wait(std::move(fired));
+  limit_.start(limit, std::move(kill));
 }
 
 void Process::reaped(int wait_status) {
@@ -114,7 +97,7 @@ void Process::maybe_end() {
   if (ended_ || !reaped_ || pumps_ > 0) return;
   ended_ = true;
   boost::system::error_code ignored;
-  limit_timer_.cancel();
+  limit_.cancel();
   stdin_.close(ignored);
   pty_.close(ignored);
   input_turn_.cancel();
@@ -241,9 +224,26 @@ RpcStatus Process::close_stdin() {
   return {};
 }
 
-asio::awaitable<RpcStatus> Process::write_stdin(std::shared_ptr<Process> self,
-                                                std::string bytes,
-                                                std::optional<SteadyTime> deadline) {
+// A place in the queue of those who write to a process, given up however the writing ends: one that
+// is cancelled must not hold up the others.
+class Process::InputTurn {
+ public:
+  explicit InputTurn(Process& process) : process_(process) {
+    process_.input_queue_.push_back(this);
+  }
+  InputTurn(const InputTurn&) = delete;
+  InputTurn& operator=(const InputTurn&) = delete;
+  ~InputTurn() {
+    std::erase(process_.input_queue_, this);
+    process_.input_turn_.cancel();
+  }
+  bool is_first() const { return process_.input_queue_.front() == this; }
+
+ private:
+  Process& process_;
+};
+
+asio::awaitable<RpcStatus> Process::write_stdin(std::shared_ptr<Process> self, std::string bytes) {
   if (self->has_pty_) {
     co_return rpc_fail(
         ConnectCode::kInternal,
@@ -255,12 +255,10 @@ asio::awaitable<RpcStatus> Process::write_stdin(std::shared_ptr<Process> self,
                        "error writing to stdin: stdin not enabled or closed");
   }
   Descriptor& to = self->stdin_;
-  co_return co_await write_input(std::move(self), to, std::move(bytes), deadline, "stdin");
+  co_return co_await write_input(std::move(self), to, std::move(bytes), "stdin");
 }
 
-asio::awaitable<RpcStatus> Process::write_pty(std::shared_ptr<Process> self,
-                                              std::string bytes,
-                                              std::optional<SteadyTime> deadline) {
+asio::awaitable<RpcStatus> Process::write_pty(std::shared_ptr<Process> self, std::string bytes) {
   if (!self->has_pty_) {
     co_return rpc_fail(
         ConnectCode::kInternal,
@@ -268,44 +266,32 @@ asio::awaitable<RpcStatus> Process::write_pty(std::shared_ptr<Process> self,
         "stdin, not the tty");
   }
   Descriptor& to = self->pty_;
-  co_return co_await write_input(std::move(self), to, std::move(bytes), deadline, "tty");
+  co_return co_await write_input(std::move(self), to, std::move(bytes), "tty");
 }
 
 asio::awaitable<RpcStatus> Process::write_input(std::shared_ptr<Process> self,
                                                 Descriptor& to,
                                                 std::string bytes,
-                                                std::optional<SteadyTime> deadline,
                                                 std::string_view what) {
-  using asio::experimental::awaitable_operators::operator||;
-  Input& input = self->input_;
-  const std::uint64_t ticket = input.next_ticket++;
-  while (input.serving != ticket) co_await self->input_turn_.async_wait(base::kUse);
+  InputTurn turn(*self);
+  while (!turn.is_first()) co_await self->input_turn_.async_wait(base::kUse);
+  const std::string failed = "error writing to " + std::string(what) + ": ";
   std::string_view rest = bytes;
-  RpcStatus status;
-  while (!rest.empty() && status) {
+  while (!rest.empty()) {
+    // Closed by CloseStdin or by the end of the process, perhaps while this waited.
     if (!to.is_open()) {
-      status = rpc_fail(ConnectCode::kInternal,
-                        "error writing to " + std::string(what) + ": stdin not enabled or closed");
-      break;
+      co_return rpc_fail(ConnectCode::kInternal, failed + "stdin not enabled or closed");
     }
     ssize_t count = ::write(to.native_handle(), rest.data(), rest.size());
     if (count >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN && !deadline) {
-      co_await to.async_wait(Descriptor::wait_write, base::kUse);
     } else if (errno == EAGAIN) {
-      asio::steady_timer timer(self->executor_, *deadline);
-      auto raced = co_await (to.async_wait(Descriptor::wait_write, base::kUse) ||
-                             timer.async_wait(base::kUse));
-      if (raced.index() == 1) status = http::rpc_deadline_exceeded();
+      co_await to.async_wait(Descriptor::wait_write, base::kUse);
     } else if (errno != EINTR) {
-      status = rpc_fail(ConnectCode::kInternal,
-                        "error writing to " + std::string(what) + ": write: " + errno_words(errno));
+      co_return rpc_fail(ConnectCode::kInternal, failed + "write: " + errno_words(errno));
     }
   }
-  ++input.serving;
-  self->input_turn_.cancel();
-  co_return status;
+  co_return RpcStatus();
 }
 
 }  // namespace fakeapi::envd

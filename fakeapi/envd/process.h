@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "fakeapi/envd/child_process.h"
 #include "fakeapi/envd/exit_words.h"
 #include "fakeapi/envd/output_fanout.h"
+#include "fakeapi/envd/running_timer.h"
 #include "fakeapi/http/connect_frame.h"
 #include "fakeapi/proto/process.pb.h"
 
@@ -38,8 +40,7 @@ class Process : public std::enable_shared_from_this<Process> {
   // output is over.
   void run(base::TaskGroup& tasks, std::function<void()> on_end);
   // SIGKILL to the process when it has run this long, whoever is still watching it. Time that
-  // passes while the sandbox is frozen does not count: a paused machine's clock stands still too
-  // (to within a second).
+  // passes while the sandbox is frozen does not count.
   void set_time_limit(std::chrono::steady_clock::duration limit);
   // The table waited for it.
   void reaped(int wait_status);
@@ -57,34 +58,27 @@ class Process : public std::enable_shared_from_this<Process> {
   static boost::asio::awaitable<void> wait_until_gone(std::shared_ptr<Process> self);
   http::RpcStatus resize(WindowSize size);
   http::RpcStatus close_stdin();
-  // Everything written, or an error; waits while the pipe is full, at most until `deadline`. In
-  // call order.
+  // Everything written, or an error; in call order. Waits while the pipe is full: until the process
+  // has ended, or the caller cancels (what is in the pipe by then stays there).
   static boost::asio::awaitable<http::RpcStatus> write_stdin(std::shared_ptr<Process> self,
-                                                             std::string bytes,
-                                                             std::optional<SteadyTime> deadline);
+                                                             std::string bytes);
   static boost::asio::awaitable<http::RpcStatus> write_pty(std::shared_ptr<Process> self,
-                                                           std::string bytes,
-                                                           std::optional<SteadyTime> deadline);
+                                                           std::string bytes);
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;
-  struct Input {
-    std::uint64_t next_ticket = 0;
-    std::uint64_t serving = 0;
-  };
+  class InputTurn;
 
   static boost::asio::awaitable<void> pump(std::shared_ptr<Process> self, OutputKind kind);
   static boost::asio::awaitable<void> pump_bytes(Process& self, Descriptor& from, OutputKind kind);
   static boost::asio::awaitable<http::RpcStatus> write_input(std::shared_ptr<Process> self,
                                                              Descriptor& to,
                                                              std::string bytes,
-                                                             std::optional<SteadyTime> deadline,
                                                              std::string_view what);
   Descriptor& descriptor(OutputKind kind);
   // Waits for more output; with `held` bytes of an unfinished character only a few milliseconds.
   // False = waited in vain.
   static boost::asio::awaitable<bool> wait_readable(Descriptor& from, bool held);
-  void arm_time_limit();
   void maybe_end();
 
   boost::asio::any_io_executor executor_;
@@ -96,10 +90,9 @@ class Process : public std::enable_shared_from_this<Process> {
   Descriptor stdout_;
   Descriptor stderr_;
   Descriptor pty_;
-  Input input_;
-  boost::asio::steady_timer input_turn_;
-  boost::asio::steady_timer limit_timer_;
-  std::chrono::steady_clock::duration limit_left_{};
+  std::deque<const InputTurn*> input_queue_;  // the first one writes
+  boost::asio::steady_timer input_turn_;      // cancelled whenever the first one goes
+  RunningTimer limit_;
   OutputFanout output_;
   std::function<void()> on_end_;
   ExitReport report_;

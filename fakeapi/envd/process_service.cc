@@ -3,6 +3,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "emulator/base/async.h"
 #include "fakeapi/envd/caller.h"
 #include "fakeapi/envd/keepalive.h"
 #include "fakeapi/envd/process_frames.h"
@@ -42,8 +46,9 @@ WindowSize window_of(const ::process::PTY& pty) {
 
 struct StreamPlan {
   std::chrono::seconds keepalive{};
-  std::optional<SteadyTime> deadline;
-  bool owner = false;  // Start: the process's own time limit is this stream's too
+  // Start: the process's own time limit is this stream's too. Connect: the stream has its own.
+  bool owner = false;
+  const RunningTimer* limit = nullptr;
 };
 
 // Everything that is queued, as envelopes, up to one batch.
@@ -71,8 +76,9 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<Process> process,
     auto next_keepalive = std::chrono::steady_clock::now() + plan.keepalive;
     while (subscription.empty()) {
       auto now = std::chrono::steady_clock::now();
-      bool late = plan.deadline && now >= *plan.deadline;
-      if (late || (plan.owner && process->timed_out())) co_return http::rpc_deadline_exceeded();
+      if (plan.owner ? process->timed_out() : plan.limit->expired()) {
+        co_return http::rpc_deadline_exceeded();
+      }
       if (process->ended()) {
         append_end_frame(frames, stream.codec(), process->report());
         co_return to_status(co_await stream.send_frames(frames));
@@ -81,8 +87,7 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<Process> process,
         append_keepalive_frame(frames, stream.codec());
         break;
       }
-      co_await subscription.wait_until(plan.deadline ? std::min(*plan.deadline, next_keepalive)
-                                                     : next_keepalive);
+      co_await subscription.wait_until(next_keepalive);
     }
   }
 }
@@ -95,10 +100,38 @@ asio::awaitable<RpcStatus> serve_events(std::shared_ptr<Process> process,
                                         bool owner) {
   StreamPlan plan;
   plan.keepalive = keepalive_interval(context.head.headers);
-  if (!owner) plan.deadline = context.deadline;
   plan.owner = owner;
+  RunningTimer limit(context.connection.stream().executor());
+  plan.limit = &limit;
+  if (!owner && context.deadline) {
+    limit.start(*context.deadline - std::chrono::steady_clock::now(),
+                [&subscription] { subscription.wake(); });
+  }
   auto events = stream_events(std::move(process), subscription, stream, plan);
   co_return co_await http::until_client_leaves(std::move(events), context);
+}
+
+// `work`, unless the call's time is up first.
+asio::awaitable<RpcStatus> before_deadline(asio::awaitable<RpcStatus> work, RpcContext& context) {
+  using asio::experimental::awaitable_operators::operator||;
+  asio::steady_timer timer(context.connection.stream().executor(),
+                           context.deadline.value_or(SteadyTime::max()));
+  auto raced = co_await (std::move(work) || timer.async_wait(base::kUse));
+  if (raced.index() == 1) co_return http::rpc_deadline_exceeded();
+  co_return std::get<0>(std::move(raced));
+}
+
+// Into the process, unless the client leaves or the call's time is up first.
+asio::awaitable<RpcStatus> write_input(std::shared_ptr<Process> process,
+                                       const ::process::ProcessInput& input,
+                                       RpcContext& context) {
+  if (!input.has_stdin() && !input.has_pty()) {
+    co_return rpc_fail(ConnectCode::kUnimplemented, "invalid input: neither stdin nor pty is set");
+  }
+  auto writing = input.has_stdin() ? Process::write_stdin(std::move(process), input.stdin())
+                                   : Process::write_pty(std::move(process), input.pty());
+  auto limited = before_deadline(std::move(writing), context);
+  co_return co_await http::until_client_leaves(std::move(limited), context);
 }
 
 // What fork/exec failures are called by the real daemon.
@@ -232,12 +265,7 @@ asio::awaitable<RpcStatus> ProcessService::send_input(const ::process::SendInput
                                                       RpcContext& context) {
   Found process = select(request.process());
   if (!process) co_return tl::unexpected<ConnectError>(process.error());
-  const ::process::ProcessInput& input = request.input();
-  if (input.has_stdin())
-    co_return co_await Process::write_stdin(*process, input.stdin(), context.deadline);
-  if (input.has_pty())
-    co_return co_await Process::write_pty(*process, input.pty(), context.deadline);
-  co_return rpc_fail(ConnectCode::kUnimplemented, "invalid input: neither stdin nor pty is set");
+  co_return co_await write_input(*process, request.input(), context);
 }
 
 asio::awaitable<RpcStatus> ProcessService::stream_input(
@@ -260,16 +288,7 @@ asio::awaitable<RpcStatus> ProcessService::stream_input(
     if (!process) {
       co_return rpc_fail(ConnectCode::kInvalidArgument, "the first message must be a start event");
     }
-    const ::process::ProcessInput& input = message.data().input();
-    RpcStatus written;
-    if (input.has_stdin()) {
-      written = co_await Process::write_stdin(process, input.stdin(), context.deadline);
-    } else if (input.has_pty()) {
-      written = co_await Process::write_pty(process, input.pty(), context.deadline);
-    } else {
-      written =
-          rpc_fail(ConnectCode::kUnimplemented, "invalid input: neither stdin nor pty is set");
-    }
+    RpcStatus written = co_await write_input(process, message.data().input(), context);
     if (!written) co_return written;
   }
 }

@@ -11,6 +11,7 @@
 #include "fakeapi/envd/caller.h"
 #include "fakeapi/envd/exit_words.h"
 #include "fakeapi/envd/keepalive.h"
+#include "fakeapi/envd/running_timer.h"
 
 namespace fakeapi::envd {
 
@@ -75,7 +76,7 @@ WatchOptions options_of(const Request& request, WhenFull when_full) {
 asio::awaitable<RpcStatus> stream_events(std::shared_ptr<DirectoryWatch> watch,
                                          http::ServerStream& stream,
                                          std::chrono::seconds keepalive,
-                                         std::optional<http::SteadyTime> deadline) {
+                                         const RunningTimer& limit) {
   WatchDirResponse message;
   message.mutable_start();
   for (;;) {
@@ -84,16 +85,15 @@ asio::awaitable<RpcStatus> stream_events(std::shared_ptr<DirectoryWatch> watch,
     auto next_keepalive = std::chrono::steady_clock::now() + keepalive;
     message.Clear();
     while (watch->empty()) {
-      auto now = std::chrono::steady_clock::now();
-      if (deadline && now >= *deadline) {
+      if (limit.expired()) {
         co_return http::rpc_deadline_exceeded();
       }
       if (watch->failure()) co_return rpc_fail(ConnectCode::kInternal, *watch->failure());
-      if (now >= next_keepalive) {
+      if (std::chrono::steady_clock::now() >= next_keepalive) {
         message.mutable_keepalive();
         break;
       }
-      co_await watch->wait_until(deadline ? std::min(*deadline, next_keepalive) : next_keepalive);
+      co_await watch->wait_until(next_keepalive);
     }
     // All but the last of a batch here, so that a burst costs few turns of the loop.
     for (int i = 0; i < kBatch && !watch->empty(); ++i) {
@@ -167,8 +167,11 @@ WatcherService::Status WatcherService::watch_dir(const ::filesystem::WatchDirReq
   if (!opened) co_return tl::unexpected<ConnectError>(opened.error());
   WatchPtr watch = std::move(*opened);
   base::ScopeExit stop([&watch] { watch->close(); });
-  auto events =
-      stream_events(watch, stream, keepalive_interval(context.head.headers), context.deadline);
+  RunningTimer limit(executor_);
+  if (context.deadline) {
+    limit.start(*context.deadline - std::chrono::steady_clock::now(), [&watch] { watch->wake(); });
+  }
+  auto events = stream_events(watch, stream, keepalive_interval(context.head.headers), limit);
   co_return co_await http::until_client_leaves(std::move(events), context);
 }
 

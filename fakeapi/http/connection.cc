@@ -1,8 +1,13 @@
 #include "fakeapi/http/connection.h"
 
+#include <poll.h>
+
 #include <array>
 #include <cstring>
 
+#include <boost/asio/steady_timer.hpp>
+
+#include "emulator/base/async.h"
 #include "emulator/base/log.h"
 
 namespace fakeapi::http {
@@ -12,6 +17,7 @@ using base::Errc;
 namespace {
 
 constexpr std::size_t kDrainLimit = 256U << 10U;
+constexpr auto kHangupInterval = std::chrono::milliseconds(200);
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // Reads into `buffer` until it holds a complete head: its size, or 0 when the stream ended before
@@ -232,14 +238,28 @@ base::Task<bool> ServerConnection::finish_request() {
 }
 
 base::Task<> ServerConnection::wait_for_disconnect() {
-  // Whatever arrives here is a pipelined request: keep it, and wait on.
+  // Whatever arrives here is a pipelined request or the rest of a body: keep it, and wait on.
   for (;;) {
-    if (buffer_.view().size() > limits_.head_bytes) {
-      co_return base::fail(Errc::kTooLarge, "too many pipelined bytes");
-    }
+    if (buffer_.view().size() > limits_.head_bytes) co_return co_await wait_for_hangup();
     SANDLOT_CO_TRY(std::size_t count, co_await buffer_.fill(stream_, 4096));
     if (count == 0) co_return base::Result<>();
   }
+}
+
+// Without reading: the kernel knows of the end behind bytes that nobody has read, but tells only
+// when it is asked.
+base::Task<> ServerConnection::wait_for_hangup() {
+  auto* socket = stream_.raw_socket();
+  if (socket == nullptr) co_return base::fail(Errc::kTooLarge, "too many pipelined bytes");
+  boost::asio::steady_timer timer(socket->get_executor());
+  while (socket->is_open()) {
+    pollfd state{socket->native_handle(), POLLRDHUP, 0};
+    if (::poll(&state, 1, 0) != 0) break;
+    timer.expires_after(kHangupInterval);
+    auto [error] = co_await timer.async_wait(base::kUse);
+    if (error) co_return base::fail(Errc::kCanceled, "canceled");
+  }
+  co_return base::Result<>();
 }
 
 ClientConnection::ClientConnection(ByteStream& stream, Limits limits)

@@ -125,8 +125,8 @@ class ServerConnection {
   bool response_started() const { return response_started_; }
   bool response_complete() const { return response_complete_; }
   // The client leaves: completes when the peer closes or resets while a response is being produced.
-  // Reads ahead into the buffer; pipelined bytes are kept. Used to notice a vanished stream
-  // subscriber.
+  // Reads ahead into the buffer, up to the limit of a head; what comes is kept. Used to notice a
+  // vanished stream subscriber, or one whose input nobody takes.
   base::Task<> wait_for_disconnect();
 
   void close_after_response() { keep_alive_ = false; }
@@ -143,6 +143,7 @@ class ServerConnection {
 
  private:
   base::Task<> send_head(const ResponseHead& head);
+  base::Task<> wait_for_hangup();
 
   ByteStream& stream_;
   Limits limits_;

@@ -260,7 +260,10 @@ fakeapi::envd::SandboxConfiguration identity() {
 
 }  // namespace
 
-RunningAgent::RunningAgent(std::string access_token, Role role, Life life) {
+RunningAgent::RunningAgent(std::string access_token,
+                           Role role,
+                           Life life,
+                           fakeapi::envd::AgentOptions options) {
   write_users(root());
   base::UniqueFd listener = listen_on_loopback(port_);
   auto ends = base::make_socketpair(SOCK_SEQPACKET);
@@ -268,7 +271,6 @@ RunningAgent::RunningAgent(std::string access_token, Role role, Life life) {
   pid_ = ::fork();
   if (pid_ == 0) {
     ends->first.reset();
-    fakeapi::envd::AgentOptions options;
     options.listen_fd = listener.release();
     options.passwd_path = root() + "/passwd";
     options.group_path = root() + "/group";

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/unique_fd.h"
+#include "fakeapi/envd/agent.h"
 #include "fakeapi/envd/sandbox_configuration.h"
 #include "fakeapi/http/connect_frame.h"
 #include "fakeapi/http/connection.h"
@@ -117,12 +118,14 @@ class RunningAgent {
   enum class Life { kNamed, kClaimed };
   explicit RunningAgent(std::string access_token = "",
                         Role role = Role::kProcess,
-                        Life life = Life::kClaimed);
+                        Life life = Life::kClaimed,
+                        fakeapi::envd::AgentOptions options = {});
   RunningAgent(const RunningAgent&) = delete;
   RunningAgent& operator=(const RunningAgent&) = delete;
   ~RunningAgent();
 
   std::uint16_t port() const { return port_; }
+  pid_t pid() const { return pid_; }
   const std::string& root() const { return directory_.path(); }
   std::string home() const { return root() + "/home/user"; }
   Client client() const { return Client(port_); }
