@@ -358,7 +358,10 @@ base::Result<> parse_response(std::string_view bytes, bool head_request, WireHea
 }
 
 void write_request(const WireHead& head, std::string& out) {
-  out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
+  out.append(head.method).append(" ");
+  // "http://host?query": the path is empty, and written as "/" (RFC 9112 3.2.1).
+  if (head.target.front() == '?') out.append("/");
+  out.append(head.target).append(" HTTP/1.1\r\n");
   for (const HeaderView& header : head.headers) {
     if (!header.hop) append_line(out, header.name, header.value);
   }

@@ -21,6 +21,7 @@
 #include "emulator/base/posix.h"
 #include "emulator/base/task_group.h"
 #include "fakeapi/envd/control_channel.h"
+#include "fakeapi/envd/descriptor_limit.h"
 #include "fakeapi/envd/envd_server.h"
 #include "fakeapi/envd/running_timer.h"
 
@@ -225,6 +226,7 @@ int run_agent(int control_fd, const AgentOptions& options) {
   base::UniqueFd oom_score(options.oom_score_fd >= 0
                                ? options.oom_score_fd
                                : ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+  raise_descriptor_limit();
   if (options.init) {
     ::setsid();
     ::prctl(PR_SET_DUMPABLE, 0);

@@ -17,6 +17,7 @@
 
 #include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
+#include "fakeapi/envd/descriptor_limit.h"
 
 namespace fakeapi::envd {
 
@@ -45,6 +46,10 @@ struct ChildPlan {
   const char** shell_argv = nullptr;  // {"/bin/sh", <path>, argv[1]...}: for scripts without "#!"
   char** environment = nullptr;
   const char* name = nullptr;
+  rlimit descriptors{};
+  int score_file = -1;  // the agent's oom_score_adj, and what belongs there
+  const char* score = nullptr;
+  std::size_t score_size = 0;
   // Written by the child when it fails before the exec.
   Step failed = Step::kNone;
   int failed_errno = 0;
@@ -82,6 +87,11 @@ __attribute__((no_sanitize("address"))) void set_priorities() {
   ::syscall(SYS_ioprio_set, 1, 0, kIoPriority);
 }
 
+// What the agent itself was started with, before it took all that it may have.
+__attribute__((no_sanitize("address"))) void restore_limits(const ChildPlan& plan) {
+  ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &plan.descriptors, nullptr);
+}
+
 __attribute__((no_sanitize("address"))) void write_text(const char* text) {
   [[maybe_unused]] auto written = ::syscall(SYS_write, 2, text, std::strlen(text));
 }
@@ -111,6 +121,10 @@ __attribute__((no_sanitize("address"))) int exec_program(ChildPlan& plan) {
 // the set*id family would try to tell other threads).
 __attribute__((no_sanitize("address"))) int child_main(void* argument) {
   ChildPlan& plan = *static_cast<ChildPlan*>(argument);
+  // First of all (oom_score.h). A child in a vfork keeps what it was born with.
+  if (plan.score_file >= 0) {
+    ::syscall(SYS_pwrite64, plan.score_file, plan.score, plan.score_size, 0L);
+  }
   reset_signals();
   if (plan.terminal) {
     if (::syscall(SYS_setsid) < 0) return fail_at(plan, Step::kTerminal);
@@ -126,6 +140,7 @@ __attribute__((no_sanitize("address"))) int child_main(void* argument) {
   ::syscall(SYS_close_range, 3U, ~0U, 0U);
   ::syscall(SYS_umask, 022);
   set_priorities();
+  restore_limits(plan);
   if (::syscall(SYS_setgroups, plan.group_count, plan.groups) != 0 ||
       ::syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid) != 0 ||
       ::syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid) != 0) {
@@ -218,6 +233,9 @@ base::Result<pid_t> clone_child(ChildPlan& plan, const OomScore& oom_score) {
   int pid = 0;
   int error = 0;
   {
+    plan.score_file = oom_score.file();
+    plan.score = oom_score.own().data();
+    plan.score_size = oom_score.own().size();
     OomScore::ForCommand worn(oom_score);
     pid = ::clone(child_main, stack.get() + kChildStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
     error = errno;
@@ -261,6 +279,7 @@ base::Result<LaunchedChild> launch(const LaunchRequest& request, const OomScore&
   std::vector<char*> environment = pointers(request.environment);
   std::vector<const char*> shell_argv = {"/bin/sh", nullptr};
   shell_argv.insert(shell_argv.end(), argv.begin() + 1, argv.end());
+  plan.descriptors = started_descriptor_limit();
   plan.uid = request.uid;
   plan.gid = request.gid;
   plan.groups = request.groups.data();

@@ -1,7 +1,9 @@
 // Lets a command be born as the kernel's first choice when the sandbox's memory is full
 // (oom_score_adj 100, contract-envd 2.4). A child of the agent inherits the score at its clone and
 // cannot write its own before the exec, because the agent is not dumpable: so the agent wears the
-// score for the moment of the clone. Used by child_process; knows no process.
+// score for the moment of the clone. The child gives the agent its own back at once, through the
+// agent's file: until the exec the agent waits in the kernel, and would be its first choice for all
+// that time. Used by child_process; knows no process.
 #pragma once
 
 #include <string>
@@ -27,6 +29,10 @@ class OomScore {
    private:
     const OomScore& score_;
   };
+
+  // What the child writes, to which descriptor (-1: nothing).
+  int file() const { return own_.empty() ? -1 : file_.get(); }
+  const std::string& own() const { return own_; }
 
  private:
   void write(const std::string& value) const;

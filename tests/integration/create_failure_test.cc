@@ -1,12 +1,11 @@
 // A create that fails at any step answers an error and leaves no trace.
-#include <sys/mount.h>
-
 #include <fstream>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "tests/integration/emulator_process.h"
+#include "tests/integration/small_disk.h"
 
 namespace tests::integration {
 namespace {
@@ -53,25 +52,6 @@ TEST(FailingCreateByTemplate, AMissingRootFileSystemIsNamed) {
   EXPECT_EQ(answer.status, 503) << answer.body;
   EXPECT_NE(answer.body.find("root file system"), std::string::npos) << answer.body;
 }
-
-// A small file system of the test's own, mounted for as long as the object lives.
-class SmallDisk {
- public:
-  SmallDisk(const std::filesystem::path& where, const char* options) : where_(where) {
-    std::filesystem::create_directories(where);
-    mounted_ = ::mount("sandlot-test", where.c_str(), "tmpfs", 0, options) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(where_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  bool mounted() const { return mounted_; }
-
- private:
-  std::filesystem::path where_;
-  bool mounted_ = false;
-};
 
 TEST(FailingCreateOnAFullDisk, Is507AndLeavesNoTrace) {
   TempDir dir;

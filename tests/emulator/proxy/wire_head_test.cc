@@ -82,6 +82,10 @@ TEST(WireHead, AnAuthorityWithoutAHostHeaderBecomesOne) {
   std::string out;
   write_request(head, out);
   EXPECT_EQ(out, "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n");
+  ASSERT_TRUE(parse_request("GET http://h?a://b HTTP/1.1\r\nHost: x\r\n\r\n", head).has_value());
+  out.clear();
+  write_request(head, out);
+  EXPECT_EQ(out, "GET /?a://b HTTP/1.1\r\nHost: h\r\n\r\n");
 }
 
 TEST(WireHead, ConnectionMayNotNameSoManyHeadersThatLookingForThemTakesLong) {
