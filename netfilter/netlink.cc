@@ -174,6 +174,19 @@ void NetlinkBatch::add_default_route(int index, const Ipv4& gateway) {
   end();
 }
 
+void NetlinkBatch::add_local_default(int index) {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  // Not in the table of local addresses: that one is asked before the routes to neighbours.
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = RTPROT_STATIC;
+  route.rtm_scope = RT_SCOPE_HOST;
+  route.rtm_type = RTN_LOCAL;
+  begin("add local default route", RTM_NEWROUTE, kCreate, route);
+  attribute(RTA_OIF, static_cast<std::uint32_t>(index));
+  end();
+}
+
 void NetlinkBatch::add_neighbour(int index, const Ipv4& address, const Mac& mac) {
   ndmsg neighbour{};
   neighbour.ndm_family = AF_INET;
