@@ -76,6 +76,9 @@ class NetlinkSocket {
   // whole ranges with a `local` route. An unreachable address is not local. Blocks for some
   // microseconds.
   base::Result<bool> is_local(const Ipv4& address);
+  // Whether the link has been found to carry packets (operational state "up"). Until the kernel's
+  // worker has noticed the carrier of a new link, what is sent over it is dropped.
+  base::Result<bool> carries(int index);
 
  private:
   explicit NetlinkSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
