@@ -1,9 +1,7 @@
 #include "emulator/application.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 
-#include <fstream>
 #include <memory>
 
 #include <boost/asio/co_spawn.hpp>
@@ -20,6 +18,10 @@
 #include "emulator/control/control_api.h"
 #include "emulator/dns/forwarder.h"
 #include "emulator/dns/server.h"
+#include "emulator/fakenet/control_routes.h"
+#include "emulator/fakenet/fake_internet.h"
+#include "emulator/fakenet/host_file.h"
+#include "emulator/process_setup.h"
 #include "emulator/proxy/certificate_authority.h"
 #include "emulator/proxy/front_door.h"
 #include "emulator/proxy/listener.h"
@@ -51,40 +53,6 @@ struct StartFailure {
   base::Error error;
 };
 
-// Makes the step named by SANDLOT_TEST_FAIL_STEP fail in every create: for the test that a failing
-// create leaves no trace (CONTRIBUTING, "Making a create fail").
-sandboxes::FailStep fail_step_from_environment() {
-  const char* step = std::getenv("SANDLOT_TEST_FAIL_STEP");
-  std::string wanted = step == nullptr ? "" : step;
-  return [wanted](std::string_view now) -> Result<> {
-    if (wanted.empty() || now != wanted) return {};
-    return base::fail(Errc::kInternal, "the step '" + wanted + "' was told to fail");
-  };
-}
-
-// Lines of our mount table below a directory.
-std::size_t count_mounts(const fs::path& below) {
-  std::ifstream table("/proc/self/mountinfo");
-  std::size_t count = 0;
-  for (std::string line; std::getline(table, line);) {
-    if (line.find(" " + below.string() + "/") != std::string::npos) ++count;
-  }
-  return count;
-}
-
-// <run_dir>/<instance>, removed with what is in it when everything that uses it is gone.
-class InstanceDirectory {
- public:
-  InstanceDirectory() = default;
-  InstanceDirectory(const InstanceDirectory&) = delete;
-  InstanceDirectory& operator=(const InstanceDirectory&) = delete;
-  ~InstanceDirectory() {
-    std::error_code ignored;
-    if (!path.empty()) fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
-
 class Application final : public control::ControlPort {
  public:
   Application(const config::Options& options, std::optional<cli::ExecRequest> exec)
@@ -102,6 +70,7 @@ class Application final : public control::ControlPort {
   Step prepare_directories();
   Step start_runtime();
   Step make_templates();
+  Step read_internet();
   Step start_network();
   Step start_service();
   Step start_listening();
@@ -129,6 +98,10 @@ class Application final : public control::ControlPort {
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
   std::unique_ptr<netfilter::SwitchNamespace> network_;
+  // With --internet fake: what it consists of until start_network, then itself.
+  std::optional<fakenet::Hosts> internet_hosts_;
+  std::unique_ptr<fakenet::Authority> internet_authority_;
+  std::unique_ptr<fakenet::FakeInternet> internet_;
   dns::HostResolvers resolvers_;
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<dns::Server> dns_server_;
@@ -201,28 +174,71 @@ Application::Step Application::start_runtime() {
   return {};
 }
 
+Application::Step Application::read_internet() {
+  if (options_.internet != config::Internet::kFake) return {};
+  auto hosts = fakenet::load_hosts(options_.internet_file);
+  if (!hosts) return failed(config::kConfiguration, hosts.error(), "fake internet");
+  internet_hosts_ = std::move(*hosts);
+  auto authority = fakenet::Authority::open(options_.data_dir / "fakenet-ca");
+  if (!authority) return failed(config::kFailure, authority.error(), "fake internet");
+  internet_authority_ = std::move(*authority);
+  return {};
+}
+
 Application::Step Application::make_templates() {
-  auto derived = sandboxes::derive_base_template(options_.data_dir / "templates" / "base");
+  std::vector<sandboxes::TrustedRoot> roots;
+  if (internet_authority_) {
+    roots.push_back(
+        {"sandlot-fake-internet", internet_authority_->pem(), internet_authority_->hash()});
+  }
+  auto derived =
+      sandboxes::derive_base_template(options_.data_dir / "templates" / "base", "/", roots);
   if (!derived) return failed(code_of(derived.error()), derived.error(), "base template");
   sandboxes::add_built_in_templates(templates_, derived->rootfs, derived->usr, clock_.now());
   return {};
 }
 
+netfilter::egress::Uplink uplink_of(config::Internet internet) {
+  switch (internet) {
+    case config::Internet::kHost:
+      return netfilter::egress::Uplink::kHost;
+    case config::Internet::kFake:
+      return netfilter::egress::Uplink::kSwitch;
+    case config::Internet::kNone:
+      break;
+  }
+  return netfilter::egress::Uplink::kNone;
+}
+
 Application::Step Application::start_network() {
+  bool fake = options_.internet == config::Internet::kFake;
   auto network =
-      netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts());
+      netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts(), fake);
   if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
   network_ = std::move(*network);
-  bool internet = options_.internet == config::Internet::kHost;
+  if (fake) {
+    auto made =
+        fakenet::FakeInternet::create(context_.get_executor(), instance_directory_.path, *network_,
+                                      std::move(*internet_hosts_), std::move(internet_authority_));
+    if (!made) return failed(code_of(made.error()), made.error(), "fake internet");
+    internet_ = std::move(*made);
+  }
   dns::Forwarder::Options forwarding;
-  forwarding.internet = internet;
-  auto servers = [this] { return resolvers_.servers(); };
+  forwarding.internet = options_.internet != config::Internet::kNone;
+  dns::ServerList servers = [this] { return resolvers_.servers(); };
+  if (fake) {
+    // The fake internet's own resolver, over the link, so that its canary sees the questions.
+    servers = [] { return dns::parse_resolv_conf("nameserver 8.8.8.8\n"); };
+    forwarding.open_socket = [this](int family, int type) {
+      return netfilter::open_socket_in(network_->fd(), family, type);
+    };
+  }
   forwarder_ = std::make_unique<dns::Forwarder>(context_.get_executor(), servers, forwarding);
   if (auto started = forwarder_->start(*network_); !started) {
     return failed(config::kFailure, started.error(), "DNS forwarder");
   }
   netfilter::egress::EgressProxy::Options egress;
-  egress.uplink = internet ? netfilter::egress::Uplink::kHost : netfilter::egress::Uplink::kNone;
+  egress.uplink = uplink_of(options_.internet);
   netfilter::egress::EgressProxy::Hooks hooks;
   hooks.sandbox_of =
       [this](const std::string& address) -> std::optional<netfilter::egress::SandboxRef> {
@@ -283,6 +299,8 @@ Application::Step Application::open_front_door() {
                                     "127.0.0.1",     "[::1]"};
   hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
   control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
+  for (auto& route : fakenet::control_routes(internet_.get()))
+    control_->add_route(route.method, route.path, std::move(route.handler));
   proxy::FrontDoorParts parts{
       .directory = *service_,
       .open_socket =
@@ -392,16 +410,8 @@ asio::awaitable<void> Application::shut_down() {
   co_await egress_->stop();
   co_await forwarder_->stop();
   if (dns_server_) co_await dns_server_->stop();
+  if (internet_) co_await internet_->stop();
   co_await runtime_->drain();
-}
-
-// Every sandbox and every connection holds a few descriptors; the default soft limit is for small
-// programs.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int Application::run() {
@@ -409,6 +419,7 @@ int Application::run() {
   raise_descriptor_limit();
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
+                     .and_then([this] { return read_internet(); })
                      .and_then([this] { return make_templates(); })
                      .and_then([this] { return start_network(); })
                      .and_then([this] { return start_service(); })
@@ -428,6 +439,10 @@ int Application::run() {
 Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   std::vector<std::pair<std::string, std::size_t>> removed;
   removed.emplace_back("sandboxes", co_await service_->kill_all());
+  if (internet_) {
+    removed.emplace_back("canary", internet_->canary().counters().size());
+    internet_->clear_canary();
+  }
   co_return removed;
 }
 

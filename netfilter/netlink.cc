@@ -1,12 +1,12 @@
 #include "netfilter/netlink.h"
 
+#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -174,6 +174,19 @@ void NetlinkBatch::add_default_route(int index, const Ipv4& gateway) {
   end();
 }
 
+void NetlinkBatch::add_local_default(int index) {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  // Not in the table of local addresses: that one is asked before the routes to neighbours.
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = RTPROT_STATIC;
+  route.rtm_scope = RT_SCOPE_HOST;
+  route.rtm_type = RTN_LOCAL;
+  begin("add local default route", RTM_NEWROUTE, kCreate, route);
+  attribute(RTA_OIF, static_cast<std::uint32_t>(index));
+  end();
+}
+
 void NetlinkBatch::add_neighbour(int index, const Ipv4& address, const Mac& mac) {
   ndmsg neighbour{};
   neighbour.ndm_family = AF_INET;
@@ -271,6 +284,44 @@ base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
     if (answer.nlmsg_type != RTM_NEWROUTE) return false;  // an error: there is no route
     std::memcpy(&route, buffer.data() + aligned(sizeof answer), sizeof route);
     return route.rtm_type == RTN_LOCAL || route.rtm_type == RTN_BROADCAST;
+  }
+}
+
+base::Result<bool> NetlinkSocket::carries(int index) {
+  NetlinkBatch batch;
+  ifinfomsg link{};
+  link.ifi_index = index;
+  batch.begin("state of link " + std::to_string(index), RTM_GETLINK, 0, link);
+  batch.end();
+  auto* header = reinterpret_cast<nlmsghdr*>(batch.bytes_.data());
+  header->nlmsg_flags = NLM_F_REQUEST;  // as in is_local
+  header->nlmsg_seq = ++queries_;
+  if (::send(fd_.get(), batch.bytes_.data(), batch.bytes_.size(), 0) < 0)
+    return base::fail_errno("ask for a link");
+
+  alignas(nlmsghdr) std::array<std::byte, 16384>
+      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (;;) {
+    auto count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return base::fail_errno("receive a link");
+    auto size = static_cast<std::size_t>(count);
+    nlmsghdr answer{};
+    if (size < sizeof answer) continue;
+    std::memcpy(&answer, buffer.data(), sizeof answer);
+    if (answer.nlmsg_seq != queries_) continue;
+    if (answer.nlmsg_type != RTM_NEWLINK)
+      return base::fail(base::Errc::kNotFound, "there is no link " + std::to_string(index));
+    std::size_t at = aligned(sizeof answer) + aligned(sizeof link);
+    rtattr attribute{};
+    while (at + sizeof attribute <= size) {
+      std::memcpy(&attribute, buffer.data() + at, sizeof attribute);
+      if (attribute.rta_len < sizeof attribute || at + attribute.rta_len > size) break;
+      if (attribute.rta_type == IFLA_OPERSTATE && attribute.rta_len > sizeof attribute)
+        return std::to_integer<int>(buffer[at + sizeof attribute]) == IF_OPER_UP;
+      at += aligned(attribute.rta_len);
+    }
+    return false;
   }
 }
 

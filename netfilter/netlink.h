@@ -38,6 +38,8 @@ class NetlinkBatch {
   void add_host_route(int index, const Ipv4& destination, const Ipv4& source);
   // 0.0.0.0/0 by a gateway that needs no route of its own (onlink).
   void add_default_route(int index, const Ipv4& gateway);
+  // Every address that no other route knows is this namespace's own.
+  void add_local_default(int index);
   // A permanent neighbour: no ARP is ever sent for it.
   void add_neighbour(int index, const Ipv4& address, const Mac& mac);
 
@@ -74,6 +76,9 @@ class NetlinkSocket {
   // whole ranges with a `local` route. An unreachable address is not local. Blocks for some
   // microseconds.
   base::Result<bool> is_local(const Ipv4& address);
+  // Whether the link has been found to carry packets (operational state "up"). Until the kernel's
+  // worker has noticed the carrier of a new link, what is sent over it is dropped.
+  base::Result<bool> carries(int index);
 
  private:
   explicit NetlinkSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}

@@ -51,6 +51,20 @@ base::Result<base::UniqueFd> open_socket_in(int netns_fd, int family, int type) 
   return socket;
 }
 
+base::Result<> pin_namespace(const std::filesystem::path& path) {
+  ::umount2(path.c_str(), MNT_DETACH);  // of an instance that crashed; EINVAL when there is none
+  SANDLOT_CHECK(base::write_file(path, "", 0600));
+  if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return base::fail_errno("mount " + path.string());
+  }
+  return {};
+}
+
+void unpin_namespace(const std::filesystem::path& path) {
+  ::umount2(path.c_str(), MNT_DETACH);
+  ::unlink(path.c_str());
+}
+
 base::Result<NetSysctls> NetSysctls::open() {
   base::UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
   if (context && ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {

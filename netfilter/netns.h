@@ -1,6 +1,7 @@
 // What switch, slot and tests share beyond network.h: threads that change their namespace and end.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,12 @@ namespace netfilter {
 // Runs `work` on a throw-away thread and waits for it. The work may unshare or enter whatever it
 // wants.
 base::Result<> run_on_thread(const std::function<base::Result<>()>& work);
+
+// Mounts the calling thread's network namespace at `path`, so that other programs can enter it and
+// `gc` finds it; whatever a crashed instance left there is unmounted first.
+base::Result<> pin_namespace(const std::filesystem::path& path);
+// Undoes it. Does nothing when there is nothing.
+void unpin_namespace(const std::filesystem::path& path);
 
 // Writes the network sysctls of the calling thread's namespace, through a procfs of its own that is
 // mounted nowhere: in the machine's, the directories of all network namespaces share one chain of

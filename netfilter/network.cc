@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
@@ -24,11 +23,12 @@ constexpr Ipv4 kGatewayAddress = {169, 254, 1, 1};
 
 // A fresh namespace inherits what the machine's own has (net.core.devconf_inherit_init_net): what
 // matters here is said, not assumed.
-base::Result<> set_switch_sysctls() {
-  constexpr std::array<std::pair<const char*, const char*>, 12> kSettings = {{
+base::Result<> set_switch_sysctls(bool uplink) {
+  const std::array<std::pair<const char*, const char*>, 12> settings = {{
       {"ipv6/conf/all/disable_ipv6", "1"},
       {"ipv6/conf/default/disable_ipv6", "1"},
-      {"ipv4/ip_forward", "0"},  // nothing is routed: TCP and DNS end in our sockets
+      // Without an uplink nothing is routed: TCP and DNS end in our sockets.
+      {"ipv4/ip_forward", uplink ? "1" : "0"},
       {"ipv4/conf/all/rp_filter",
        "1"},  // a link delivers only packets of its own sandbox; strict, and the
       {"ipv4/conf/default/rp_filter", "1"},  // larger of "all" and the link counts
@@ -41,7 +41,7 @@ base::Result<> set_switch_sysctls() {
       {"ipv4/conf/all/route_localnet", "0"},
   }};
   SANDLOT_TRY(auto sysctls, NetSysctls::open());
-  for (const auto& [name, value] : kSettings) SANDLOT_CHECK(sysctls.set(name, value));
+  for (const auto& [name, value] : settings) SANDLOT_CHECK(sysctls.set(name, value));
   return {};
 }
 
@@ -71,21 +71,6 @@ base::Result<std::string> restore(const std::string& family,
     reasons += output ? spec.argv[0] + ": " + output->err : output.error().message();
   }
   return base::fail(base::Errc::kUnavailable, "no iptables could load the rules: " + reasons);
-}
-
-// Mounts the calling thread's network namespace at `path`.
-base::Result<> pin_namespace(const std::filesystem::path& path) {
-  ::umount2(path.c_str(), MNT_DETACH);  // of an instance that crashed; EINVAL when there is none
-  SANDLOT_CHECK(base::write_file(path, "", 0600));
-  if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-    return base::fail_errno("mount " + path.string());
-  }
-  return {};
-}
-
-void unpin_namespace(const std::filesystem::path& path) {
-  ::umount2(path.c_str(), MNT_DETACH);
-  ::unlink(path.c_str());
 }
 
 std::size_t count_links(std::string_view net_dev) {
@@ -126,7 +111,7 @@ SwitchNamespace::~SwitchNamespace() {
 }
 
 base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
-    const std::filesystem::path& run_dir, SwitchPorts ports) {
+    const std::filesystem::path& run_dir, SwitchPorts ports, bool uplink) {
   base::UniqueFd fd;
   std::string tool;
   std::filesystem::path mount = run_dir / "switch.netns";
@@ -134,10 +119,10 @@ base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
   auto made = run_on_thread([&]() -> base::Result<> {
     if (::unshare(CLONE_NEWNET) != 0) return base::fail_errno("make a network namespace");
     SANDLOT_TRY(fd, base::open_file("/proc/thread-self/ns/net", O_RDONLY));
-    SANDLOT_CHECK(set_switch_sysctls());
+    SANDLOT_CHECK(set_switch_sysctls(uplink));
     SANDLOT_CHECK(set_addresses());
     auto lock_file = run_dir / "xtables.lock";
-    SANDLOT_TRY(tool, restore("iptables", switch_rules(ports), lock_file));
+    SANDLOT_TRY(tool, restore("iptables", switch_rules(ports, uplink), lock_file));
     // IPv6 is off in here; the rules are for the day somebody switches it on.
     auto ipv6 = restore("ip6tables", switch_rules_ipv6(), lock_file);
     if (!ipv6) base::log::debug("switch.no_ip6tables", {{"error", ipv6.error().message()}});

@@ -41,9 +41,11 @@ struct SwitchPorts {
 // reference.
 class SwitchNamespace {
  public:
-  // Makes the namespace, lo, the gateway address and the rules (one iptables-restore).
+  // Makes the namespace, lo, the gateway address and the rules (one iptables-restore). With
+  // `uplink` it forwards UDP and ICMP to the link that connect_uplink (uplink.h) then makes.
   static base::Result<std::unique_ptr<SwitchNamespace>> create(const std::filesystem::path& run_dir,
-                                                               SwitchPorts ports);
+                                                               SwitchPorts ports,
+                                                               bool uplink = false);
   ~SwitchNamespace();
   SwitchNamespace(const SwitchNamespace&) = delete;
   SwitchNamespace& operator=(const SwitchNamespace&) = delete;

@@ -10,7 +10,8 @@
 namespace netfilter {
 
 // The three tables, mangle, nat and filter, for IPv4.
-std::string switch_rules(const SwitchPorts& ports);
+// With `uplink`, UDP and ICMP are forwarded to the link of uplink.h and masqueraded there.
+std::string switch_rules(const SwitchPorts& ports, bool uplink = false);
 
 // For IPv6: nothing passes.
 std::string switch_rules_ipv6();

@@ -14,8 +14,9 @@ namespace emulator::config {
 
 inline constexpr std::uint16_t kDefaultPort = 7463;
 
-// Where sandbox egress goes (cli-and-control 2): through this machine, or nowhere.
-enum class Internet { kHost, kNone };
+// Where sandbox egress goes (cli-and-control 2): through this machine, nowhere, or to the built-in
+// fake internet (docs/fake-internet.md).
+enum class Internet { kHost, kNone, kFake };
 // How queries to 8.8.8.8 leave: answered through the machine's resolver, or as packets.
 enum class DnsMode { kForward, kDirect };
 // Which API keys are good: every non-empty one, or only those in api_keys.
@@ -32,6 +33,7 @@ struct Options {
   std::filesystem::path data_dir = "/var/lib/sandlot";
   std::filesystem::path run_dir = "/run/sandlot";
   Internet internet = Internet::kHost;
+  std::filesystem::path internet_file;  // kFake: hosts beside the built-in ones; may be empty
   DnsMode dns_mode = DnsMode::kForward;
   Auth auth = Auth::kAny;
   std::vector<std::string> api_keys;

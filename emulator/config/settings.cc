@@ -123,11 +123,15 @@ base::Result<> apply_internet(Options& options, const Texts& texts) {
     options.internet = Internet::kHost;
   } else if (text == "none") {
     options.internet = Internet::kNone;
-  } else if (text == "fake" || text.starts_with("fake:") || text.starts_with("netns:")) {
+  } else if (text == "fake" || text.starts_with("fake:")) {
+    options.internet = Internet::kFake;
+    options.internet_file = text.substr(std::min(text.size(), std::string_view("fake:").size()));
+    if (text == "fake:") return wrong(text, "'fake:FILE' with the name of a file");
+  } else if (text.starts_with("netns:")) {
     return base::fail(base::Errc::kUnimplemented,
-                      "'" + text + "' is not built yet; use 'host' or 'none'");
+                      "'" + text + "' is not built yet; use 'host', 'none' or 'fake'");
   } else {
-    return wrong(text, "one of: host, none");
+    return wrong(text, "one of: host, none, fake, fake:FILE");
   }
   return {};
 }
@@ -208,8 +212,8 @@ constexpr Setting kSettings[] = {
      "templates, sandboxes, the CA; $XDG_STATE_HOME/sandlot when that is set", false, false,
      apply_data_dir},
     {"run-dir", "DIR", "/run/sandlot", "what dies with the boot", false, false, apply_run_dir},
-    {"internet", "MODE", "host", "where sandboxes' traffic goes: host, none", false, false,
-     apply_internet},
+    {"internet", "MODE", "host", "where sandboxes' traffic goes: host, none, fake, fake:FILE",
+     false, false, apply_internet},
     {"dns-mode", "MODE", "forward",
      "queries of sandboxes: forward (through this machine's resolver), direct", false, false,
      apply_dns_mode},

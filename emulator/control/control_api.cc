@@ -55,6 +55,10 @@ ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts)
   route("GET", "/_sandlot/state", &ControlApi::state);
 }
 
+void ControlApi::add_route(std::string method, std::string_view path, http::RouteHandler handler) {
+  router_.add(std::move(method), path, std::move(handler));
+}
+
 std::string ControlApi::refusal(const http::RequestHead& head) const {
   auto known = [this](const std::string& name) {
     return std::any_of(hosts_.begin(), hosts_.end(),

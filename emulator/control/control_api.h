@@ -35,6 +35,9 @@ class ControlApi {
   // `hosts`: host names (without port) a request may address; anything else is refused (DNS
   // rebinding).
   ControlApi(ControlPort& port, std::vector<std::string> hosts);
+  // Adds a route of another part ("/_sandlot/..."), behind the same checks. Before the first
+  // request.
+  void add_route(std::string method, std::string_view path, fakeapi::http::RouteHandler handler);
   // One request, one response. Paths begin with "/_sandlot/".
   boost::asio::awaitable<void> handle(const fakeapi::http::RequestHead& head,
                                       fakeapi::http::ServerConnection& connection);

@@ -10,7 +10,7 @@ namespace asio = boost::asio;
 
 Forwarder::Forwarder(asio::any_io_executor executor, ServerList servers, Options options)
     : servers_(std::move(servers)),
-      options_(options),
+      options_(std::move(options)),
       listener_(std::move(executor), [this](Bytes query, Transport transport) {
         return answer(std::move(query), transport);
       }) {}
@@ -41,7 +41,8 @@ asio::awaitable<Bytes> Forwarder::answer(Bytes query, Transport transport) {
   if (servers.empty()) co_return make_reply(query, Rcode::kServerFailure);
   // A sandbox has no IPv6; an empty answer saves its programs the attempt.
   if (question->type == kTypeAaaa) co_return make_reply(query, Rcode::kNoError);
-  auto reply = co_await ask(query, std::move(servers), transport, options_.limit);
+  auto reply =
+      co_await ask(query, std::move(servers), transport, options_.limit, options_.open_socket);
   if (!reply) {
     base::log::debug("dns.no_answer",
                      {{"name", question->name}, {"error", reply.error().message()}});

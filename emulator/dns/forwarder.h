@@ -23,6 +23,7 @@ class Forwarder {
     bool internet =
         true;  // false (--internet none): every question is answered by SERVFAIL at once
     std::chrono::milliseconds limit = std::chrono::seconds(2);
+    OpenSocket open_socket = nullptr;  // where the questions leave; empty: this machine's network
   };
 
   Forwarder(boost::asio::any_io_executor executor, ServerList servers, Options options);

@@ -26,6 +26,20 @@ char lower(std::uint8_t byte) {
   return static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
 }
 
+// Adds one answer for the name asked for, and counts it.
+void append_record(Bytes& reply, const Question& question, View data, std::uint32_t ttl) {
+  auto count = static_cast<std::uint16_t>(read16(reply, 6) + 1U);
+  reply[6] = static_cast<std::uint8_t>(count >> 8U);
+  reply[7] = static_cast<std::uint8_t>(count & 0xffU);
+  append16(reply, kPointerToQuestion);
+  append16(reply, question.type);
+  append16(reply, question.klass);
+  append16(reply, static_cast<std::uint16_t>(ttl >> 16U));
+  append16(reply, static_cast<std::uint16_t>(ttl & 0xffffU));
+  append16(reply, static_cast<std::uint16_t>(data.size()));
+  reply.insert(reply.end(), data.begin(), data.end());
+}
+
 }  // namespace
 
 std::optional<Question> parse_query(View message) {
@@ -73,16 +87,18 @@ Bytes make_reply(View query, Rcode rcode) {
   return reply;
 }
 
+Bytes make_addresses_reply(View query,
+                           const Question& question,
+                           std::span<const std::array<std::uint8_t, 4>> addresses,
+                           std::uint32_t ttl) {
+  Bytes reply = make_reply(query, Rcode::kNoError);
+  for (const auto& address : addresses) append_record(reply, question, address, ttl);
+  return reply;
+}
+
 Bytes make_address_reply(View query, const Question& question, View address, std::uint32_t ttl) {
   Bytes reply = make_reply(query, Rcode::kNoError);
-  reply[7] = 1;
-  append16(reply, kPointerToQuestion);
-  append16(reply, question.type);
-  append16(reply, question.klass);
-  append16(reply, static_cast<std::uint16_t>(ttl >> 16U));
-  append16(reply, static_cast<std::uint16_t>(ttl & 0xffffU));
-  append16(reply, static_cast<std::uint16_t>(address.size()));
-  reply.insert(reply.end(), address.begin(), address.end());
+  append_record(reply, question, address, ttl);
   return reply;
 }
 

@@ -2,6 +2,7 @@
 // address are written, everything else passes through as bytes. Pure. Source: RFC 1035 section 4.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -48,6 +49,11 @@ void set_id(Bytes& message, std::uint16_t id);
 // itself.
 Bytes make_reply(View query, Rcode rcode);
 
+// One A record for each address, for the name asked for.
+Bytes make_addresses_reply(View query,
+                           const Question& question,
+                           std::span<const std::array<std::uint8_t, 4>> addresses,
+                           std::uint32_t ttl);
 // One record, of 4 (A) or 16 (AAAA) bytes, for the name asked for. `query` must have parsed as
 // `question`.
 Bytes make_address_reply(View query, const Question& question, View address, std::uint32_t ttl);

@@ -33,13 +33,30 @@ base::Failure failed(const char* what, const boost::system::error_code& error) {
   return base::fail(base::os_error(what, error.value()));
 }
 
+// Opens `socket` for the server's family, in the namespace that `open` stands for.
+template <class Socket>
+base::Result<> open_for(Socket& socket,
+                        const typename Socket::protocol_type& protocol,
+                        const OpenSocket& open) {
+  boost::system::error_code error;
+  if (open == nullptr) {
+    socket.open(protocol, error);
+  } else {
+    SANDLOT_TRY(auto opened, open(protocol.family(), protocol.type()));
+    socket.assign(protocol, opened.get(), error);
+    if (!error) (void)opened.release();
+  }
+  if (error) return failed("open a socket for the resolver", error);
+  return {};
+}
+
 // A socket of its own per question: its random port is half of the protection against forged
 // answers.
-base::Task<Bytes> ask_by_udp(Bytes query, asio::ip::udp::endpoint server) {
+base::Task<Bytes> ask_by_udp(Bytes query, asio::ip::udp::endpoint server, OpenSocket open) {
   asio::ip::udp::socket socket(co_await asio::this_coro::executor);
+  SANDLOT_CO_CHECK(open_for(socket, server.protocol(), open));
   boost::system::error_code error;
-  socket.open(server.protocol(), error);
-  if (!error) socket.connect(server, error);
+  socket.connect(server, error);
   if (!error) socket.send(asio::buffer(query), 0, error);
   if (error) co_return failed("ask resolver", error);
   Bytes reply(kMaxMessage);
@@ -53,9 +70,10 @@ base::Task<Bytes> ask_by_udp(Bytes query, asio::ip::udp::endpoint server) {
   }
 }
 
-base::Task<Bytes> ask_by_tcp(Bytes query, asio::ip::udp::endpoint server) {
+base::Task<Bytes> ask_by_tcp(Bytes query, asio::ip::udp::endpoint server, OpenSocket open) {
   asio::ip::tcp::socket socket(co_await asio::this_coro::executor);
   asio::ip::tcp::endpoint target(server.address(), server.port());
+  SANDLOT_CO_CHECK(open_for(socket, target.protocol(), open));
   auto [connect_error] = co_await socket.async_connect(target, base::kUse);
   if (connect_error) co_return failed("ask resolver", connect_error);
   std::array<std::uint8_t, 2> length{static_cast<std::uint8_t>(query.size() >> 8U),
@@ -116,7 +134,8 @@ const Servers& HostResolvers::servers() {
 base::Task<Bytes> ask(Bytes query,
                       Servers servers,
                       Transport transport,
-                      std::chrono::milliseconds limit) {
+                      std::chrono::milliseconds limit,
+                      OpenSocket open) {
   if (servers.empty())
     co_return base::fail(base::Errc::kUnavailable, "this machine has no resolver");
   std::uint16_t id = id_of(query);
@@ -124,8 +143,8 @@ base::Task<Bytes> ask(Bytes query,
   base::Result<Bytes> reply = base::fail(base::Errc::kUnavailable, "no resolver answered");
   for (const auto& server : servers) {
     set_id(query, random_id());
-    auto task =
-        transport == Transport::kUdp ? ask_by_udp(query, server) : ask_by_tcp(query, server);
+    auto task = transport == Transport::kUdp ? ask_by_udp(query, server, open)
+                                             : ask_by_tcp(query, server, open);
     reply = co_await base::with_deadline(std::move(task), each, "resolver");
     if (reply) {
       set_id(*reply, id);

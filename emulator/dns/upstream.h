@@ -14,6 +14,7 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include "emulator/base/result.h"
+#include "emulator/base/unique_fd.h"
 #include "emulator/dns/message.h"
 
 namespace emulator::dns {
@@ -39,6 +40,10 @@ class HostResolvers {
   Servers servers_;
 };
 
+// Opens the sockets that ask (open_socket_in of netfilter/network.h, say). Empty: in the namespace
+// of the process.
+using OpenSocket = std::function<base::Result<base::UniqueFd>(int family, int type)>;
+
 enum class Transport { kUdp, kTcp };
 
 // Puts `query` to the servers in turn until one answers; `limit` is for all of them together. The
@@ -47,6 +52,7 @@ enum class Transport { kUdp, kTcp };
 base::Task<Bytes> ask(Bytes query,
                       Servers servers,
                       Transport transport,
-                      std::chrono::milliseconds limit);
+                      std::chrono::milliseconds limit,
+                      OpenSocket open = nullptr);
 
 }  // namespace emulator::dns

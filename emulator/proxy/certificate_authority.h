@@ -14,26 +14,10 @@
 #include <unordered_map>
 
 #include "emulator/base/result.h"
+#include "emulator/proxy/certificates.h"
 #include "emulator/proxy/sandbox_host.h"
 
-struct x509_st;
-struct evp_pkey_st;
-
 namespace emulator::proxy {
-
-struct FreeCertificate {
-  void operator()(x509_st* certificate) const;
-};
-struct FreeKey {
-  void operator()(evp_pkey_st* key) const;
-};
-using Certificate = std::unique_ptr<x509_st, FreeCertificate>;
-using PrivateKey = std::unique_ptr<evp_pkey_st, FreeKey>;
-
-struct Leaf {
-  Certificate certificate;
-  PrivateKey key;
-};
 
 class CertificateAuthority {
  public:
@@ -53,14 +37,12 @@ class CertificateAuthority {
 
  private:
   CertificateAuthority(HostNames names,
-                       Certificate certificate,
-                       PrivateKey key,
+                       SigningPair pair,
                        PrivateKey leaf_key,
                        const std::filesystem::path& directory);
 
   HostNames names_;
-  Certificate certificate_;
-  PrivateKey key_;
+  SigningPair pair_;
   PrivateKey leaf_key_;  // one key for all leaves of this process
   std::filesystem::path certificate_file_;
   std::filesystem::path bundle_file_;

@@ -38,9 +38,9 @@ int choose_protocol(SSL*,
 // Gives the connection a leaf for the name it asked for; a name that is not ours ends the
 // handshake.
 int choose_certificate(SSL* ssl, int* alert, void* argument) {
-  auto* authority = static_cast<CertificateAuthority*>(argument);
+  const auto& source = *static_cast<const LeafSource*>(argument);
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  auto leaf = authority->leaf(name == nullptr ? std::string_view() : std::string_view(name));
+  auto leaf = source(name == nullptr ? std::string_view() : std::string_view(name));
   if (!leaf) {
     *alert = leaf.error().code() == Errc::kPermissionDenied ? SSL_AD_UNRECOGNIZED_NAME
                                                             : SSL_AD_INTERNAL_ERROR;
@@ -58,9 +58,13 @@ int choose_certificate(SSL* ssl, int* alert, void* argument) {
 }  // namespace
 
 base::Result<std::unique_ptr<TlsContext>> TlsContext::create(CertificateAuthority& authority) {
+  return create([&authority](std::string_view name) { return authority.leaf(name); });
+}
+
+base::Result<std::unique_ptr<TlsContext>> TlsContext::create(LeafSource source) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr) return base::fail(Errc::kInternal, "tls: cannot make a context");
-  std::unique_ptr<TlsContext> owner(new TlsContext(context));
+  std::unique_ptr<TlsContext> owner(new TlsContext(context, std::move(source)));
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
@@ -70,7 +74,7 @@ base::Result<std::unique_ptr<TlsContext>> TlsContext::create(CertificateAuthorit
   SSL_CTX_set_session_id_context(context, kSessionContext.data(), kSessionContext.size());
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
-  SSL_CTX_set_tlsext_servername_arg(context, &authority);
+  SSL_CTX_set_tlsext_servername_arg(context, &owner->source_);
   return owner;
 }
 

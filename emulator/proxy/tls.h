@@ -3,6 +3,7 @@
 // CertificateAuthority per server name. ALPN offers http/1.1 only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,12 +16,19 @@ struct ssl_st;
 
 namespace emulator::proxy {
 
+struct Leaf;
 class CertificateAuthority;
+
+// The certificate for a server name; "" when the client sent none. kPermissionDenied: not a name of
+// ours, which ends the handshake.
+using LeafSource =
+    std::function<base::Result<std::shared_ptr<const Leaf>>(std::string_view server_name)>;
 
 class TlsContext {
  public:
   // `authority` outlives the context.
   static base::Result<std::unique_ptr<TlsContext>> create(CertificateAuthority& authority);
+  static base::Result<std::unique_ptr<TlsContext>> create(LeafSource source);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -28,8 +36,10 @@ class TlsContext {
   ssl_ctx_st* get() const { return context_; }
 
  private:
-  explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
+  TlsContext(ssl_ctx_st* context, LeafSource source)
+      : context_(context), source_(std::move(source)) {}
   ssl_ctx_st* context_;
+  LeafSource source_;
 };
 
 // One connection's server side.

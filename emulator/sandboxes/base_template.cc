@@ -78,7 +78,7 @@ constexpr std::array<std::string_view, 14> kWatched = {
     "usr/bin/python3",   "usr/lib/os-release",   "etc/ssl/certs/ca-certificates.crt",
     "var/lib/dpkg/info", "var/lib/dpkg/status"};
 
-std::string fingerprint(const fs::path& host) {
+std::string fingerprint(const fs::path& host, const std::vector<TrustedRoot>& roots) {
   std::string text = "recipe " + std::to_string(kRecipeVersion) + "\n";
   for (std::string_view path : kWatched) {
     struct stat status {};
@@ -89,6 +89,7 @@ std::string fingerprint(const fs::path& host) {
     }
     text += '\n';
   }
+  for (const TrustedRoot& root : roots) text += "root " + root.name + "\n" + root.pem;
   return text;
 }
 
@@ -120,14 +121,17 @@ base::Result<> link_merged_usr(TemplateTree& root) {
   return {};
 }
 
+constexpr std::string_view kBundle = "etc/ssl/certs/ca-certificates.crt";
+
 // Certificates are public; a key that somebody put beside them is not. A link into /usr/local would
 // dangle inside, so its content is taken instead: it is one of the machine's own roots.
-base::Result<> copy_certificates(TemplateTree& root) {
+base::Result<> copy_certificates(TemplateTree& root, bool bundle) {
   std::error_code error;
   fs::directory_iterator entries(root.on_host("etc/ssl/certs"), error);
   if (error) return {};  // a machine without ca-certificates: doctor says so
   for (const fs::directory_entry& entry : entries) {
     const std::string path = "etc/ssl/certs/" + entry.path().filename().string();
+    if (path == kBundle && !bundle) continue;
     const bool link = entry.is_symlink(error);
     const fs::path target = link ? fs::read_symlink(entry.path(), error) : fs::path();
     if (link && !target.native().starts_with("/usr/local/")) {
@@ -140,6 +144,24 @@ base::Result<> copy_certificates(TemplateTree& root) {
     SANDLOT_CHECK(root.file(path, *text));
   }
   return root.copy("etc/ssl/openssl.cnf");
+}
+
+// In all the places where programs look: the one file (curl, git, Go), the directory of hashed
+// names (OpenSSL, Python), and where update-ca-certificates would take it from.
+base::Result<> add_roots(TemplateTree& root, const std::vector<TrustedRoot>& roots) {
+  if (roots.empty()) return {};
+  std::string bundle = base::read_file(root.on_host(kBundle), 4U << 20U).value_or("");
+  for (const TrustedRoot& each : roots) {
+    if (!bundle.empty() && bundle.back() != '\n') bundle += '\n';
+    bundle += each.pem;
+    SANDLOT_CHECK(root.file("etc/ssl/certs/" + each.name + ".pem", each.pem));
+    SANDLOT_CHECK(root.link("etc/ssl/certs/" + each.hash + ".0", each.name + ".pem"));
+    // Node looks in none of them. Commands of the SDK run in a login shell.
+    SANDLOT_CHECK(root.file("etc/profile.d/" + each.name + ".sh",
+                            "export NODE_EXTRA_CA_CERTS=\"${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/" +
+                                each.name + ".pem}\"\n"));
+  }
+  return root.file(kBundle, bundle);
 }
 
 // True when a line of an apt source names a user: https://name:secret@host/.
@@ -208,7 +230,9 @@ base::Result<> write_accounts(TemplateTree& root, const AccountFiles& accounts) 
   return root.file("etc/machine-id", base::random_hex(16) + "\n", 0444);
 }
 
-base::Result<> build_root(const fs::path& directory, const fs::path& host) {
+base::Result<> build_root(const fs::path& directory,
+                          const fs::path& host,
+                          const std::vector<TrustedRoot>& roots) {
   TemplateTree root(directory, host);
   SANDLOT_CHECK(root.directory("."));
   SANDLOT_CHECK(link_merged_usr(root));
@@ -233,7 +257,8 @@ base::Result<> build_root(const fs::path& directory, const fs::path& host) {
   const AccountFiles accounts =
       make_account_files(passwd ? *passwd : std::string(), group ? *group : std::string());
   SANDLOT_CHECK(write_accounts(root, accounts));
-  SANDLOT_CHECK(copy_certificates(root));
+  SANDLOT_CHECK(copy_certificates(root, roots.empty()));
+  SANDLOT_CHECK(add_roots(root, roots));
   SANDLOT_CHECK(copy_apt(root));
   return copy_dpkg(root, accounts);
 }
@@ -262,13 +287,17 @@ base::Result<> adapt_python(TemplateTree& usr) {
   return {};
 }
 
-base::Result<> build_usr(const fs::path& directory, const fs::path& host) {
+base::Result<> build_usr(const fs::path& directory,
+                         const fs::path& host,
+                         const std::vector<TrustedRoot>& roots) {
   TemplateTree usr(directory, host);
   SANDLOT_CHECK(usr.directory("."));
   for (const Directory& item : usr_directories()) {
     SANDLOT_CHECK(usr.directory(item.path, item.mode, Owner{item.uid, item.gid}));
   }
   for (const TextFile& item : usr_files()) SANDLOT_CHECK(usr.file(item.path, item.text, item.mode));
+  for (const TrustedRoot& root : roots)
+    SANDLOT_CHECK(usr.file("local/share/ca-certificates/" + root.name + ".crt", root.pem));
   SANDLOT_CHECK(usr.link("local/man", "share/man"));
   SANDLOT_CHECK(usr.opaque("local"));
   SANDLOT_CHECK(usr.opaque("etc"));
@@ -279,11 +308,14 @@ base::Result<> build_usr(const fs::path& directory, const fs::path& host) {
   return adapt_python(usr);
 }
 
-base::Result<> build(const fs::path& directory, const fs::path& host, const std::string& mark) {
+base::Result<> build(const fs::path& directory,
+                     const fs::path& host,
+                     const std::vector<TrustedRoot>& roots,
+                     const std::string& mark) {
   SANDLOT_CHECK(base::make_directories(directory / "rootfs"));
   SANDLOT_CHECK(base::make_directories(directory / "usr"));
-  SANDLOT_CHECK(build_root(directory / "rootfs", host));
-  SANDLOT_CHECK(build_usr(directory / "usr", host));
+  SANDLOT_CHECK(build_root(directory / "rootfs", host, roots));
+  SANDLOT_CHECK(build_usr(directory / "usr", host, roots));
   return base::write_file(directory / kMark, mark);
 }
 
@@ -321,8 +353,9 @@ void prune(const fs::path& template_dir, const fs::path& current) {
 }  // namespace
 
 base::Result<BaseTemplate> derive_base_template(const fs::path& template_dir,
-                                                const fs::path& host) {
-  const std::string mark = fingerprint(host);
+                                                const fs::path& host,
+                                                const std::vector<TrustedRoot>& roots) {
+  const std::string mark = fingerprint(host, roots);
   const fs::path version = template_dir / short_hash(mark);
   BaseTemplate result{version / "rootfs", version / "usr", false};
   if (complete(version, mark)) return result;
@@ -333,7 +366,7 @@ base::Result<BaseTemplate> derive_base_template(const fs::path& template_dir,
     std::error_code error;
     fs::remove_all(fresh, error);
   });
-  auto built = build(fresh, host, mark);
+  auto built = build(fresh, host, roots, mark);
   if (!built)
     return base::fail(std::move(std::move(built).error()).context("derive the base template"));
   if (::rename(fresh.c_str(), version.c_str()) != 0) {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "emulator/base/result.h"
 
@@ -18,16 +19,25 @@ struct BaseTemplate {
   bool built = false;         // false: it was there already
 };
 
+// A certificate authority that sandboxes trust beside those of the machine.
+struct TrustedRoot {
+  std::string name;  // of its files: "sandlot-fake-internet"
+  std::string pem;
+  std::string hash;  // OpenSSL's subject hash, 8 hex digits
+};
+
 // Makes <template_dir>/<fingerprint>/{rootfs,usr} or finds it there. Blocking: tens of milliseconds
 // when it builds, well under one when it finds. The fingerprint covers our recipe and what is read
 // from the machine, so either change gives a new directory; sandboxes on an older one keep theirs.
 // Atomic: a version appears complete or not at all, also with several processes at once. Needs root
 // (owners, trusted.* attributes).
+//   roots    a change of these makes a new version, too
 //   host     the machine's root, "/" but in tests
 //   errors   kFailedPrecondition when the machine has no merged /usr or the file system of
 //   template_dir takes no
 //            trusted.* attributes; otherwise the failing path and errno
 base::Result<BaseTemplate> derive_base_template(const std::filesystem::path& template_dir,
-                                                const std::filesystem::path& host = "/");
+                                                const std::filesystem::path& host = "/",
+                                                const std::vector<TrustedRoot>& roots = {});
 
 }  // namespace emulator::sandboxes

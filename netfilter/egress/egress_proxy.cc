@@ -38,7 +38,15 @@ base::Result<sockaddr_in> original_destination(int socket) {
   return address;
 }
 
-base::Task<> dial(Connection& connection) {
+// `netns` is where the socket is opened; -1: here.
+base::Task<> dial(Connection& connection, int netns) {
+  if (netns >= 0) {
+    SANDLOT_CO_TRY(auto socket, open_socket_in(netns, AF_INET, SOCK_STREAM));
+    boost::system::error_code failed;
+    connection.upstream.assign(tcp::v4(), socket.get(), failed);
+    if (failed) co_return base::fail(base::os_error("open upstream socket", failed.value()));
+    (void)socket.release();
+  }
   tcp::endpoint target(asio::ip::address_v4(connection.flow.address), connection.flow.port);
   auto [error] = co_await connection.upstream.async_connect(target, base::kUse);
   if (error) co_return base::fail(base::os_error("connect", error.value()));
@@ -66,8 +74,13 @@ EgressProxy::EgressProxy(asio::any_io_executor executor, Options options, Hooks 
 EgressProxy::~EgressProxy() = default;
 
 base::Result<> EgressProxy::start(const SwitchNamespace& network) {
-  SANDLOT_TRY(auto routes, NetlinkSocket::open());
-  routes_.emplace(std::move(routes));
+  if (options_.uplink == Uplink::kSwitch) dial_from_ = network.fd();
+  auto open_routes = [this]() -> base::Result<> {
+    SANDLOT_TRY(auto routes, NetlinkSocket::open());
+    routes_.emplace(std::move(routes));
+    return {};
+  };
+  SANDLOT_CHECK(dial_from_ < 0 ? open_routes() : run_in_netns(dial_from_, open_routes));
   SwitchPorts ports = network.ports();
   SANDLOT_CHECK(listen(network, ports.http, FlowClass::kHttp));
   SANDLOT_CHECK(listen(network, ports.tls, FlowClass::kTls));
@@ -164,8 +177,8 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
     co_await hooks_.serve_dns(connection->client);
     co_return;
   }
-  auto dialled =
-      co_await base::with_deadline(dial(*connection), options_.dial_limit, "egress dial");
+  auto dialled = co_await base::with_deadline(dial(*connection, dial_from_), options_.dial_limit,
+                                              "egress dial");
   if (!dialled) {
     base::log::debug("egress.dial_failed",
                      {{"sandbox", flow.sandbox.id},

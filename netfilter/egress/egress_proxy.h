@@ -29,8 +29,9 @@
 
 namespace netfilter::egress {
 
-// Where allowed connections go: nowhere (closed at once), or to the machine's network.
-enum class Uplink { kNone, kHost };
+// Where allowed connections go: nowhere (closed at once), to the machine's network, or through the
+// switch's own uplink (netfilter/uplink.h), by sockets that are opened inside the switch.
+enum class Uplink { kNone, kHost, kSwitch };
 
 // One line of the egress log: written when a connection has been judged, before it is dialled.
 struct FlowEvent {
@@ -87,7 +88,9 @@ class EgressProxy {
   boost::asio::any_io_executor executor_;
   Options options_;
   Hooks hooks_;
-  std::optional<NetlinkSocket> routes_;  // of our own namespace: which addresses are the machine's
+  // Of the namespace from which is dialled: which addresses are that one's own.
+  std::optional<NetlinkSocket> routes_;
+  int dial_from_ = -1;  // the switch with Uplink::kSwitch, else -1: our own namespace
   std::list<Listener> listeners_;
   std::list<ConnectionPtr> connections_;
   std::map<std::string, std::size_t> per_sandbox_;

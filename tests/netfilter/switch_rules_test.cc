@@ -39,6 +39,26 @@ TEST(SwitchRules, NameNoSingleLink) {
   }
 }
 
+TEST(SwitchRules, ForwardNothingWithoutAnUplink) {
+  std::string rules = switch_rules({});
+  EXPECT_EQ(rules.find("up0"), std::string::npos);
+  EXPECT_EQ(rules.find("MASQUERADE"), std::string::npos);
+  EXPECT_NE(rules.find("-A SANDLOT -j DROP\nCOMMIT\n"), std::string::npos);
+}
+
+TEST(SwitchRules, WithAnUplinkForwardEverythingButTcpToItAloneAndUnderItsAddress) {
+  std::string rules = switch_rules({}, true);
+  EXPECT_EQ(rules.find("-A SANDLOT -j DROP\n"), std::string::npos);
+  EXPECT_NE(rules.find("-A POSTROUTING -o up0 -j MASQUERADE\n"), std::string::npos);
+  std::size_t pass = rules.find("-A FORWARD -i s+ -o up0 -j ACCEPT\n");
+  ASSERT_NE(pass, std::string::npos);
+  // In this order: the first rule that matches decides.
+  for (const char* rule : {"-A FORWARD -i s+ -o s+ -j DROP\n", "-A FORWARD -i s+ -p tcp -j DROP\n",
+                           "-A FORWARD -m conntrack --ctstate INVALID -j DROP\n"}) {
+    EXPECT_LT(rules.find(rule), pass) << rule;
+  }
+}
+
 TEST(SwitchRules, LetNoIpv6Pass) {
   std::string rules = switch_rules_ipv6();
   EXPECT_NE(rules.find(":INPUT DROP"), std::string::npos);

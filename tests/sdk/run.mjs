@@ -1,5 +1,5 @@
 // Runs the SDK tests (all, or the files named) and then checks that they left no sandbox behind.
-//   sandlot exec --internet none -- node run.mjs [FILE...]
+//   sandlot exec --internet fake -- node run.mjs [FILE...]
 // Node's own reporter prints each test; the last line is a summary. Files end when their last test does (forceExit): the
 // SDKs leave timers behind that would hold each of them for another minute.
 import { readdirSync } from 'node:fs'

@@ -186,8 +186,19 @@ TEST(CommandLine, BadValuesNameTheirPlace) {
   missing.expect_refusal({"serve"}, kConfiguration, "cannot read /nonexistent/sandlot.toml");
 }
 
+TEST(CommandLine, TheFakeInternetMayHaveAFile) {
+  World().expect_refusal({"serve", "--internet", "fake:"}, kUsage, "with the name of a file");
+  auto plain = World().read({"serve", "--internet", "fake"});
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->options.internet, Internet::kFake);
+  EXPECT_EQ(plain->options.internet_file, "");
+  auto file = World().read({"serve", "--internet", "fake:hosts.json"});
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->options.internet, Internet::kFake);
+  EXPECT_EQ(file->options.internet_file, "hosts.json");
+}
+
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {
-  World().expect_refusal({"serve", "--internet", "fake"}, kUsage, "not built yet");
   World().expect_refusal({"serve", "--internet", "netns:x"}, kUsage, "not built yet");
   World().expect_refusal({"serve", "--seed", "1"}, kUsage, "--seed is not built yet");
   World().expect_refusal({"trust", "install"}, kUsage, "sandlot trust is not built yet");

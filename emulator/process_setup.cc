@@ -1,0 +1,37 @@
+#include "emulator/process_setup.h"
+
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "emulator/base/result.h"
+
+namespace emulator {
+
+sandboxes::FailStep fail_step_from_environment() {
+  const char* step = std::getenv("SANDLOT_TEST_FAIL_STEP");
+  std::string wanted = step == nullptr ? "" : step;
+  return [wanted](std::string_view now) -> base::Result<> {
+    if (wanted.empty() || now != wanted) return {};
+    return base::fail(base::Errc::kInternal, "the step '" + wanted + "' was told to fail");
+  };
+}
+
+std::size_t count_mounts(const std::filesystem::path& below) {
+  std::ifstream table("/proc/self/mountinfo");
+  std::size_t count = 0;
+  for (std::string line; std::getline(table, line);) {
+    if (line.find(" " + below.string() + "/") != std::string::npos) ++count;
+  }
+  return count;
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace emulator

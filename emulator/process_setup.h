@@ -1,0 +1,36 @@
+// What the application needs of its own process and of the run directory, and that is no part of
+// the emulator itself. Used by application.cc alone.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+
+#include "emulator/sandboxes/blank_pool.h"
+
+namespace emulator {
+
+// Makes the step named by SANDLOT_TEST_FAIL_STEP fail in every create: for the test that a failing
+// create leaves no trace (CONTRIBUTING, "Making a create fail").
+sandboxes::FailStep fail_step_from_environment();
+
+// Lines of our mount table below a directory.
+std::size_t count_mounts(const std::filesystem::path& below);
+
+// Every sandbox and every connection holds a few descriptors; the default soft limit is for small
+// programs.
+void raise_descriptor_limit();
+
+// <run_dir>/<instance>, removed with what is in it when everything that uses it is gone.
+class InstanceDirectory {
+ public:
+  InstanceDirectory() = default;
+  InstanceDirectory(const InstanceDirectory&) = delete;
+  InstanceDirectory& operator=(const InstanceDirectory&) = delete;
+  ~InstanceDirectory() {
+    std::error_code ignored;
+    if (!path.empty()) std::filesystem::remove_all(path, ignored);
+  }
+  std::filesystem::path path;
+};
+
+}  // namespace emulator

@@ -1,0 +1,130 @@
+// The file is read strictly: what is wrong is named with its place.
+#include "emulator/fakenet/host_file.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "emulator/base/posix.h"
+
+namespace emulator::fakenet {
+namespace {
+
+void expect_refusal(std::string_view json, std::string_view message) {
+  auto list = parse_hosts(json);
+  ASSERT_FALSE(list) << json;
+  EXPECT_EQ(list.error().code(), base::Errc::kInvalidArgument);
+  EXPECT_NE(list.error().message().find(message), std::string::npos)
+      << list.error().message() << "\n"
+      << json;
+}
+
+TEST(HostFile, ReadsEverythingThatAHostCanSay) {
+  auto list = parse_hosts(R"({
+    // Comments are fine.
+    "defaults": false,
+    "hosts": [{
+      "names": ["API.Acme.test.", "*.acme.test"], "addresses": ["192.0.2.7"], "delayMs": 5,
+      "ports": {"443": "https", "tcp/5432": {"type": "banner", "text": "hi\n", "delayMs": 10},
+                "udp/53": "dns", "9": {"type": "echo", "atEnd": "bye"}},
+      "routes": [{"method": "POST", "path": "/a", "status": 418, "headers": {"X": "y"}, "json": {"b": [1]}},
+                 {"path": "/slow", "delayMs": 20, "reset": true}]}],
+    "dns": {"x.test": ["192.0.2.7"], "y.test": {"rcode": "SERVFAIL", "delayMs": 30}}})");
+  ASSERT_TRUE(list) << list.error().message();
+  EXPECT_FALSE(list->defaults);
+  const Host& host = list->hosts.at(0);
+  EXPECT_EQ(host.names, (std::vector<std::string>{"api.acme.test", "*.acme.test"}));
+  EXPECT_EQ(host.tcp.size(), 3U);
+  EXPECT_EQ(host.tcp.at(5432).text, "hi\n");
+  EXPECT_EQ(host.tcp.at(5432).delay.count(), 15);
+  EXPECT_EQ(host.tcp.at(9).at_end, "bye");
+  EXPECT_EQ(host.udp.at(53).kind, ServiceKind::kDns);
+  EXPECT_EQ(host.routes.at(0).status, 418);
+  EXPECT_EQ(host.routes.at(0).body, "{\"b\":[1]}");
+  EXPECT_TRUE(host.routes.at(1).reset);
+  EXPECT_EQ(list->records.at(1).rcode, dns::Rcode::kServerFailure);
+}
+
+TEST(HostFile, GivesAddressesToThoseThatHaveNone) {
+  auto list = parse_hosts(R"({"hosts": [{"names": ["a.test"]}, {"names": ["b.test"]}]})");
+  ASSERT_TRUE(list);
+  EXPECT_EQ(netfilter::to_string(list->hosts[0].addresses.at(0)), "198.19.0.1");
+  EXPECT_EQ(netfilter::to_string(list->hosts[1].addresses.at(0)), "198.19.0.2");
+  EXPECT_EQ(list->hosts[0].tcp.at(443).kind, ServiceKind::kHttps);
+}
+
+TEST(HostFile, NamesThePlaceOfWhatIsWrong) {
+  expect_refusal("[]", "the file: must be an object");
+  expect_refusal("{", "parse error");
+  expect_refusal(R"({"host": []})", "unknown key 'host'; known: defaults, hosts, dns");
+  expect_refusal(R"({"hosts": {}})", "hosts: must be a list");
+  expect_refusal(R"({"hosts": [{}]})", "hosts[0]: has neither 'names' nor 'addresses'");
+  expect_refusal(R"({"hosts": [{"names": ["a.test"]}, {"names": ["ex ample"]}]})",
+                 "hosts[1].names[0]: 'ex ample' is no host name");
+  expect_refusal(R"({"hosts": [{"names": ["a,IP:1.2.3.4"]}]})", "is no host name");
+  expect_refusal(R"({"hosts": [{"names": ["a.*.test"]}]})", "is no host name");
+  expect_refusal(R"({"hosts": [{"addresses": ["127.0.0.1"]}]})", "'127.0.0.1' is no IPv4 address");
+  expect_refusal(R"({"hosts": [{"addresses": ["1.2.3"]}]})", "hosts[0].addresses[0]");
+  auto port = [](const std::string& text) {
+    return R"({"hosts": [{"names": ["a.test"], "ports": {)" + text + "}}]}";
+  };
+  expect_refusal(port(R"("http": "http")"), "hosts[0].ports: 'http' is no port");
+  expect_refusal(port(R"("70000": "http")"), "'70000' is no port");
+  expect_refusal(port(R"("80": "htp")"), "hosts[0].ports.80: 'htp' is not one of: http, https");
+  expect_refusal(port(R"("udp/80": "http")"), "UDP serves: dns, echo, silent");
+  expect_refusal(port(R"("80": {"text": "x"})"), "has no 'type'");
+  auto route = [](const std::string& text) {
+    return R"({"hosts": [{"names": ["a.test"], "routes": [{)" + text + "}]}]}";
+  };
+  expect_refusal(route(R"("stauts": 200)"), "hosts[0].routes[0]: unknown key 'stauts'");
+  expect_refusal(route(R"("status": 99)"), "hosts[0].routes[0].status: must be a number");
+  expect_refusal(route(R"("path": "x")"), "must begin with '/'");
+  expect_refusal(route(R"("headers": {"a": "b\r\nc: d"})"), "is no header");
+  expect_refusal(route(R"("body": "a", "json": 1)"), "has both");
+  expect_refusal(route(R"("delayMs": -1)"), "must be milliseconds");
+  expect_refusal(R"({"dns": {"a.test": {"rcode": "MAYBE"}}})", "dns.a.test.rcode: 'MAYBE'");
+  expect_refusal(R"({"dns": {"a.test": 1}})", "dns.a.test: must be an object");
+}
+
+TEST(HostFile, TheBuiltInHostsAreThoseThatTheVendorsPagesAndTestsName) {
+  auto hosts = load_hosts("");
+  ASSERT_TRUE(hosts) << hosts.error().message();
+  for (const char* name :
+       {"example.com", "api.example.com", "google.com", "www.google.com", "cloudflare.com",
+        "github.com", "api.github.com", "deep.api.github.com", "a.b.mydomain.com", "mydomain.com",
+        "notmydomain.com", "connectivitycheck.gstatic.com", "keyserver.ubuntu.com",
+        "rebind.test"}) {
+    Resolution resolution = hosts->resolve(name);
+    ASSERT_EQ(resolution.addresses.size(), 1U) << name;
+    EXPECT_NE(hosts->at(resolution.addresses[0]), nullptr) << name;
+  }
+  EXPECT_EQ(hosts->at({1, 1, 1, 1})->route("GET", "/")->status, 301);
+  EXPECT_EQ(hosts->at({8, 8, 8, 8})->route("GET", "/")->status, 302);
+  EXPECT_EQ(hosts->at({8, 8, 8, 8})->udp.at(53).kind, ServiceKind::kDns);
+  EXPECT_EQ(netfilter::to_string(hosts->resolve("rebind.test").addresses[0]), "10.200.0.1");
+  EXPECT_EQ(hosts->resolve("nobody.test").rcode, dns::Rcode::kNoSuchName);
+}
+
+TEST(HostFile, ComesOnTopOfTheBuiltInHostsUnlessItSaysOtherwise) {
+  std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("hosts-" + std::to_string(::getpid()) + ".json");
+  ASSERT_TRUE(base::write_file(file, R"({"hosts": [{"names": ["example.com"]}]})"));
+  auto both = load_hosts(file);
+  ASSERT_TRUE(both) << both.error().message();
+  EXPECT_EQ(netfilter::to_string(both->resolve("example.com").addresses[0]), "198.19.0.1");
+  EXPECT_FALSE(both->resolve("github.com").addresses.empty());
+  ASSERT_TRUE(
+      base::write_file(file, R"({"defaults": false, "hosts": [{"names": ["example.com"]}]})"));
+  auto alone = load_hosts(file);
+  ASSERT_TRUE(alone);
+  EXPECT_TRUE(alone->resolve("github.com").addresses.empty());
+  ASSERT_TRUE(base::write_file(file, "{"));
+  auto broken = load_hosts(file);
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().message().find(file.string()), std::string::npos);
+  std::filesystem::remove(file);
+  EXPECT_FALSE(load_hosts(file));
+}
+
+}  // namespace
+}  // namespace emulator::fakenet
