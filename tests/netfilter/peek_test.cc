@@ -1,48 +1,22 @@
 #include "netfilter/egress/peek.h"
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
 
 #include <gtest/gtest.h>
 
+#include "tests/netfilter/support/client_hello.h"
+
 namespace netfilter::egress {
 namespace {
 
-std::string number(std::size_t value, int bytes) {
-  std::string text;
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    text += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xff);
-  }
-  return text;
-}
-std::string counted(const std::string& part, int bytes) {
-  return number(part.size(), bytes) + part;
-}
-
-std::string extension(std::size_t type, const std::string& value) {
-  return number(type, 2) + counted(value, 2);
-}
-std::string sni(const std::string& name) {
-  return extension(0, counted(number(0, 1) + counted(name, 2), 2));
-}
-// The handshake message; GREASE and key shares of any size around the SNI.
-std::string hello(const std::string& extensions) {
-  std::string body = "\x03\x03" + std::string(32, 'r') + counted(std::string(32, 's'), 1) +
-                     counted(std::string("\x13\x01\x13\x02"), 2) +
-                     counted(std::string(1, '\0'), 1) + counted(extensions, 2);
-  return "\x01" + counted(body, 3);
-}
-std::string record(const std::string& payload) {
-  return "\x16\x03\x01" + counted(payload, 2);
-}
-std::string records(const std::string& handshake, std::size_t size) {
-  std::string text;
-  for (std::size_t at = 0; at < handshake.size(); at += size) {
-    text += record(handshake.substr(at, size));
-  }
-  return text;
-}
+using tests::extension;
+using tests::hello;
+using tests::record;
+using tests::records;
+using tests::sni;
 
 // Feeds the bytes one by one. The state at the end and the name.
 template <class Peek>
@@ -108,11 +82,11 @@ TEST(TlsPeek, WhatIsNotTlsHasNoNameAtOnce) {
 }
 
 TEST(TlsPeek, StopsAtItsLimit) {
-  std::string endless = "\x01" + number(60000, 3) + std::string(59000, 'x');
+  std::string endless = "\x01" + tests::big_endian(60000, 3) + std::string(59000, 'x');
   auto [state, name] = peek<TlsPeek>(records(endless, 16));  // 5 bytes of header for 16
   EXPECT_EQ(state, PeekState::kDone);
   EXPECT_EQ(name, "");
-  EXPECT_EQ(tls_name(record("\x01" + number(70000, 3) + "x")), "");
+  EXPECT_EQ(tls_name(record("\x01" + tests::big_endian(70000, 3) + "x")), "");
 }
 
 TEST(TlsPeek, EveryPrefixAsksForMoreAndNoDamageBreaksIt) {
