@@ -19,6 +19,7 @@
 #include "emulator/config/command_line.h"
 #include "emulator/control/control_api.h"
 #include "emulator/dns/forwarder.h"
+#include "emulator/dns/lookup.h"
 #include "emulator/dns/server.h"
 #include "emulator/proxy/certificate_authority.h"
 #include "emulator/proxy/front_door.h"
@@ -30,6 +31,7 @@
 #include "namespaces/gc.h"
 #include "namespaces/instance.h"
 #include "netfilter/egress/egress_proxy.h"
+#include "netfilter/slot_policy.h"
 
 namespace emulator {
 
@@ -72,6 +74,11 @@ std::size_t count_mounts(const fs::path& below) {
   return count;
 }
 
+using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
+using PolicyNetns = std::shared_ptr<const base::UniqueFd>;
+// As long as the forwarder takes for a sandbox's own question.
+constexpr auto kLookupLimit = std::chrono::seconds(2);
+
 // <run_dir>/<instance>, removed with what is in it when everything that uses it is gone.
 class InstanceDirectory {
  public:
@@ -103,6 +110,7 @@ class Application final : public control::ControlPort {
   Step start_runtime();
   Step make_templates();
   Step start_network();
+  base::Task<> apply_policy(PolicyNetns netns, PolicyPtr policy);
   Step start_service();
   Step start_listening();
   Step open_front_door();
@@ -230,6 +238,12 @@ Application::Step Application::start_network() {
     if (!id) return std::nullopt;
     return netfilter::egress::SandboxRef{*id};
   };
+  hooks.policy_of = [this](const std::string& id) {
+    return service_ ? service_->policy_of(id) : nullptr;
+  };
+  hooks.resolve = [this](std::string name) {
+    return dns::look_up(std::move(name), resolvers_.servers(), kLookupLimit);
+  };
   hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
     return forwarder_->serve_stream(client);
   };
@@ -253,10 +267,22 @@ Application::Step Application::start_service() {
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
   hooks.cut_egress = [this](const std::string& id) { egress_->cut_all(id); };
+  hooks.apply_policy = [this](PolicyNetns netns, PolicyPtr policy) {
+    return apply_policy(std::move(netns), std::move(policy));
+  };
+  hooks.policy_changed = [this](const std::string& id) { egress_->policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   blanks_->keep_ready(*templates_.find("base"));
   return {};
+}
+
+base::Task<> Application::apply_policy(PolicyNetns netns, PolicyPtr policy) {
+  netfilter::RuleLoader loader{network_->restore_tool(), instance_directory_.path};
+  auto work = [netns, policy, loader] {
+    return netfilter::apply_slot_policy(netns->get(), *policy, loader);
+  };
+  co_return co_await base::offload(*blocking_, std::move(work));
 }
 
 void log_request(const proxy::RequestRecord& record) {
