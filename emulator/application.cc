@@ -17,6 +17,7 @@
 #include "emulator/config/command_line.h"
 #include "emulator/control/control_api.h"
 #include "emulator/dns/forwarder.h"
+#include "emulator/dns/lookup.h"
 #include "emulator/dns/server.h"
 #include "emulator/fakenet/control_routes.h"
 #include "emulator/fakenet/fake_internet.h"
@@ -32,6 +33,7 @@
 #include "namespaces/gc.h"
 #include "namespaces/instance.h"
 #include "netfilter/egress/egress_proxy.h"
+#include "netfilter/slot_policy.h"
 
 namespace emulator {
 
@@ -53,6 +55,11 @@ struct StartFailure {
   base::Error error;
 };
 
+using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
+using PolicyNetns = std::shared_ptr<const base::UniqueFd>;
+// As long as the forwarder takes for a sandbox's own question.
+constexpr auto kLookupLimit = std::chrono::seconds(2);
+
 class Application final : public control::ControlPort {
  public:
   Application(const config::Options& options, std::optional<cli::ExecRequest> exec)
@@ -72,6 +79,7 @@ class Application final : public control::ControlPort {
   Step make_templates();
   Step read_internet();
   Step start_network();
+  base::Task<> apply_policy(PolicyNetns netns, PolicyPtr policy);
   Step start_service();
   Step start_listening();
   Step open_front_door();
@@ -103,6 +111,7 @@ class Application final : public control::ControlPort {
   std::unique_ptr<fakenet::Authority> internet_authority_;
   std::unique_ptr<fakenet::FakeInternet> internet_;
   dns::HostResolvers resolvers_;
+  dns::ServerList servers_;  // those that answer for the internet
   std::unique_ptr<dns::Forwarder> forwarder_;
   std::unique_ptr<dns::Server> dns_server_;
   std::unique_ptr<netfilter::egress::EgressProxy> egress_;
@@ -225,15 +234,15 @@ Application::Step Application::start_network() {
   }
   dns::Forwarder::Options forwarding;
   forwarding.internet = options_.internet != config::Internet::kNone;
-  dns::ServerList servers = [this] { return resolvers_.servers(); };
+  servers_ = [this] { return resolvers_.servers(); };
   if (fake) {
     // The fake internet's own resolver, over the link, so that its canary sees the questions.
-    servers = [] { return dns::parse_resolv_conf("nameserver 8.8.8.8\n"); };
+    servers_ = [] { return dns::parse_resolv_conf("nameserver 8.8.8.8\n"); };
     forwarding.open_socket = [this](int family, int type) {
       return netfilter::open_socket_in(network_->fd(), family, type);
     };
   }
-  forwarder_ = std::make_unique<dns::Forwarder>(context_.get_executor(), servers, forwarding);
+  forwarder_ = std::make_unique<dns::Forwarder>(context_.get_executor(), servers_, forwarding);
   if (auto started = forwarder_->start(*network_); !started) {
     return failed(config::kFailure, started.error(), "DNS forwarder");
   }
@@ -245,6 +254,12 @@ Application::Step Application::start_network() {
     auto id = service_ ? service_->id_by_address(address) : std::nullopt;
     if (!id) return std::nullopt;
     return netfilter::egress::SandboxRef{*id};
+  };
+  hooks.policy_of = [this](const std::string& id) {
+    return service_ ? service_->policy_of(id) : nullptr;
+  };
+  hooks.resolve = [this, open = forwarding.open_socket](std::string name) {
+    return dns::look_up(std::move(name), servers_(), kLookupLimit, open);
   };
   hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
     return forwarder_->serve_stream(client);
@@ -269,10 +284,22 @@ Application::Step Application::start_service() {
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
   hooks.cut_egress = [this](const std::string& id) { egress_->cut_all(id); };
+  hooks.apply_policy = [this](PolicyNetns netns, PolicyPtr policy) {
+    return apply_policy(std::move(netns), std::move(policy));
+  };
+  hooks.policy_changed = [this](const std::string& id) { egress_->policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   blanks_->keep_ready(*templates_.find("base"));
   return {};
+}
+
+base::Task<> Application::apply_policy(PolicyNetns netns, PolicyPtr policy) {
+  netfilter::RuleLoader loader{network_->restore_tool(), instance_directory_.path};
+  auto work = [netns, policy, loader] {
+    return netfilter::apply_slot_policy(netns->get(), *policy, loader);
+  };
+  co_return co_await base::offload(*blocking_, std::move(work));
 }
 
 void log_request(const proxy::RequestRecord& record) {

@@ -7,12 +7,35 @@
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
 #include "emulator/sandboxes/agent_channel.h"
+#include "netfilter/slot_policy.h"
 
 namespace emulator::sandboxes {
 
 namespace asio = boost::asio;
 namespace cloud = fakeapi::cloud;
 using base::Errc;
+
+namespace {
+
+using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
+
+// fakeapi/cloud has checked the lists already; this is the check that counts.
+base::Result<PolicyPtr> compile(const std::optional<cloud::NetworkOptions>& network,
+                                std::optional<bool> allow_internet_access) {
+  netfilter::PolicyLists lists;
+  if (network) {
+    lists.allow_out = network->allow_out.value_or(std::vector<std::string>());
+    lists.deny_out = network->deny_out.value_or(std::vector<std::string>());
+  }
+  lists.internet_access = allow_internet_access.value_or(true);
+  SANDLOT_TRY(netfilter::Policy policy, netfilter::Policy::compile(lists));
+  for (const std::string& rule : policy.ineffective()) {
+    base::log::warn("policy.no_effect", {{"entry", rule}});
+  }
+  return std::make_shared<const netfilter::Policy>(std::move(policy));
+}
+
+}  // namespace
 
 LocalSandboxService::LocalSandboxService(asio::any_io_executor executor,
                                          base::Clock& clock,
@@ -66,14 +89,29 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
   }
 }
 
+base::Task<> LocalSandboxService::apply_policy(const SlotLease& slot,
+                                               PolicyPtr before,
+                                               PolicyPtr after) {
+  if (before && !netfilter::slot_rules_differ(*before, *after)) co_return base::Result<>();
+  if (!hooks_.apply_policy) {
+    co_return base::fail(Errc::kUnimplemented, "network policy cannot be enforced here");
+  }
+  co_return co_await hooks_.apply_policy(slot.netns(), std::move(after));
+}
+
 base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox request) {
   const Template* item = templates_.find(request.template_id);
   if (item == nullptr) {
     co_return base::fail(Errc::kNotFound, "template '" + request.template_id + "' not found");
   }
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
+  SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
   std::string token = request.secure ? base::random_hex(32) : "";
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
+  SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
+  // Before anybody can start a process in it, and before the proxy knows its address.
+  auto open = std::make_shared<const netfilter::Policy>();
+  SANDLOT_CO_CHECK(co_await apply_policy(blank.slot, std::move(open), policy));
   SANDLOT_CO_CHECK(hooks_.fail_step("register"));
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
 
@@ -91,7 +129,10 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.envd_version = fakeapi::envd::kEnvdVersion;
   info.envd_access_token = std::move(token);
   info.allow_internet_access = request.allow_internet_access;
+  info.network = std::move(request.network);
   info.auto_pause = request.auto_pause;
+  sandbox->policy_in_kernel = policy;
+  sandbox->policy = std::move(policy);
   sandbox->unbuilt_port = item->unbuilt_port;
   sandbox->slot = std::move(blank.slot);
   sandbox->container = std::move(blank.container);
@@ -218,6 +259,38 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id,
   co_return sandbox->info;
 }
 
+base::Task<> LocalSandboxService::set_network(std::string id,
+                                              cloud::NetworkOptions network,
+                                              std::optional<bool> allow_internet_access) {
+  std::optional<cloud::NetworkOptions> wanted(std::move(network));
+  SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, allow_internet_access));
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+  while (sandbox->policy_changing) {
+    co_await sandbox->settled.async_wait(base::kUse);
+    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
+  }
+  if (sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
+  }
+  sandbox->policy_changing = true;
+  auto applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
+  sandbox->policy_changing = false;
+  sandbox->settled.cancel();
+  if (sandbox->state == State::kGone) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
+  }
+  sandbox->policy_in_kernel = applied ? policy : nullptr;
+  if (applied) {
+    sandbox->policy = std::move(policy);
+    sandbox->info.network = std::move(wanted);
+    sandbox->info.allow_internet_access = allow_internet_access;
+  } else {
+    sandbox->policy = std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
+  }
+  hooks_.policy_changed(id);
+  co_return applied;
+}
+
 std::vector<cloud::TemplateSummary> LocalSandboxService::templates() const {
   std::vector<cloud::TemplateSummary> items;
   for (const Template& item : templates_.all()) {
@@ -252,6 +325,11 @@ std::optional<std::string> LocalSandboxService::id_by_address(std::string_view a
   auto found = id_by_address_.find(address);
   if (found == id_by_address_.end()) return std::nullopt;
   return found->second;
+}
+
+PolicyPtr LocalSandboxService::policy_of(std::string_view id) const {
+  auto found = sandboxes_.find(id);
+  return found == sandboxes_.end() ? nullptr : found->second->policy;
 }
 
 asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {

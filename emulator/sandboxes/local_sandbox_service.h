@@ -21,6 +21,7 @@
 #include "emulator/sandboxes/blank_pool.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/sandbox_service.h"
+#include "netfilter/policy.h"
 
 namespace emulator::sandboxes {
 
@@ -31,6 +32,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     FailStep fail_step = [](std::string_view) { return base::Result<>(); };
     // The sandbox is gone or paused: its outgoing connections must end.
     std::function<void(const std::string& id)> cut_egress = [](const std::string&) {};
+    // Puts the policy's kernel half into the slot. A sandbox whose policy needs any is refused when
+    // this fails.
+    std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns,
+                               std::shared_ptr<const netfilter::Policy> policy)>
+        apply_policy;
+    // policy_of(id) says something else now.
+    std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
 
   LocalSandboxService(boost::asio::any_io_executor executor,
@@ -51,12 +59,17 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                                                  std::chrono::seconds timeout,
                                                  std::optional<bool> auto_pause) override;
   base::Task<> pause(std::string id) override;
+  base::Task<> set_network(std::string id,
+                           fakeapi::cloud::NetworkOptions network,
+                           std::optional<bool> allow_internet_access) override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
 
   std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
 
   // Whose eth0 has this address; for the egress proxy.
   std::optional<std::string> id_by_address(std::string_view address) const;
+  // What may leave the sandbox now; nullptr when there is none by that name. For the egress proxy.
+  std::shared_ptr<const netfilter::Policy> policy_of(std::string_view id) const;
   std::size_t size() const { return sandboxes_.size(); }
   // Kills every sandbox; how many there were.
   boost::asio::awaitable<std::size_t> kill_all();
@@ -72,11 +85,16 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     fakeapi::cloud::SandboxInfo info;
     State state = State::kRunning;
     std::uint16_t unbuilt_port = 0;
+    std::shared_ptr<const netfilter::Policy> policy;
+    // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
+    std::shared_ptr<const netfilter::Policy> policy_in_kernel;
+    bool policy_changing = false;  // one change at a time
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
     std::shared_ptr<proxy::LiveConnections> connections =
         std::make_shared<proxy::LiveConnections>();
-    boost::asio::steady_timer settled;  // cancelled at the end of each transition
+    // Cancelled at the end of each transition, and of each change of the policy.
+    boost::asio::steady_timer settled;
   };
   using SandboxPtr = std::shared_ptr<Sandbox>;
 
@@ -85,6 +103,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<Blank> take_configured(const Template& item,
                                     const fakeapi::cloud::NewSandbox& request,
                                     const std::string& token);
+  base::Task<> apply_policy(const SlotLease& slot,
+                            std::shared_ptr<const netfilter::Policy> before,
+                            std::shared_ptr<const netfilter::Policy> after);
   base::Task<> freeze(SandboxPtr sandbox);
   base::Task<> thaw(SandboxPtr sandbox);
   void forget(const SandboxPtr& sandbox);

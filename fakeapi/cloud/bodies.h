@@ -29,6 +29,7 @@ struct BodyKey {
 std::span<const BodyKey> new_sandbox_keys();
 std::span<const BodyKey> connect_keys();  // resume too
 std::span<const BodyKey> network_keys();
+std::span<const BodyKey> network_update_keys();
 
 // POST /sandboxes. The timeout is capped (limits.h).
 base::Result<NewSandbox> parse_new_sandbox(std::string_view body);
@@ -40,6 +41,13 @@ struct ConnectBody {
 };
 // POST .../connect and .../resume, v1 and v2.
 base::Result<ConnectBody> parse_connect(std::string_view body);
+
+struct NetworkUpdate {
+  NetworkOptions network;
+  std::optional<bool> allow_internet_access;
+};
+// PUT .../network: the lists at the top level, and the switch in either spelling.
+base::Result<NetworkUpdate> parse_network_update(std::string_view body);
 
 // POST .../timeout {"timeout": seconds}.
 base::Result<std::chrono::seconds> parse_timeout(std::string_view body);

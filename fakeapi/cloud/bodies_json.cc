@@ -29,9 +29,9 @@ constexpr std::array kNewSandboxKeys{
     BodyKey{"envVars", Use::kUsed},
     BodyKey{"secure", Use::kUsed},
     BodyKey{"autoPause", Use::kUsed},
-    BodyKey{"allow_internet_access", Use::kNotBuilt},
-    BodyKey{"allowInternetAccess", Use::kNotBuilt},
-    BodyKey{"network", Use::kNotBuilt},
+    BodyKey{"allow_internet_access", Use::kUsed},
+    BodyKey{"allowInternetAccess", Use::kUsed},
+    BodyKey{"network", Use::kUsed},
     BodyKey{"autoResume", Use::kNotBuilt},
     BodyKey{"autoPauseMemory", Use::kNotBuilt},
     BodyKey{"nodeID", Use::kNotBuilt},
@@ -48,8 +48,8 @@ constexpr std::array kConnectKeys{
 };
 
 constexpr std::array kNetworkKeys{
-    BodyKey{"allowOut", Use::kNotBuilt},
-    BodyKey{"denyOut", Use::kNotBuilt},
+    BodyKey{"allowOut", Use::kUsed},
+    BodyKey{"denyOut", Use::kUsed},
     BodyKey{"allowPublicTraffic", Use::kNotBuilt},
     BodyKey{"maskRequestHost", Use::kNotBuilt},
     BodyKey{"rules", Use::kNotBuilt},
@@ -57,7 +57,19 @@ constexpr std::array kNetworkKeys{
     BodyKey{"httpsPorts", Use::kNotBuilt},
 };
 
-constexpr std::string_view kNoPolicyYet = "network policy is not enforced yet";
+constexpr std::array kNetworkUpdateKeys{
+    BodyKey{"allowOut", Use::kUsed},
+    BodyKey{"denyOut", Use::kUsed},
+    BodyKey{"allow_internet_access", Use::kUsed},
+    BodyKey{"allowInternetAccess", Use::kUsed},
+    BodyKey{"rules", Use::kNotBuilt},
+    BodyKey{"egressProxy", Use::kNotBuilt},
+};
+
+constexpr std::string_view kOnlyListsYet =
+    "of the network options only allowOut and denyOut are enforced yet";
+constexpr std::string_view kOnlyAtCreateYet =
+    "network options are taken at create and by PUT .../network only";
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
 
 base::Error schema_error(const std::string& path, std::string_view reason) {
@@ -243,25 +255,46 @@ void report_unknown(const Fields& fields, std::span<const BodyKey> known, std::s
   }
 }
 
-// Reads `network`, also checking it; the caller decides what to do with a policy.
-NetworkOptions read_network(Fields& fields) {
-  NetworkOptions options;
+// The members of `network` that PUT .../network has too. `options` is filled as far as it goes.
+void read_egress(Fields& fields, NetworkOptions& options) {
+  options.allow_out = fields.string_list("allowOut");
+  options.deny_out = fields.string_list("denyOut");
+  const json* rules = fields.object("rules");
+  options.has_rules = rules != nullptr && !rules->empty();
+  fields.drop_null("egressProxy");
+  options.has_egress_proxy = fields.object("egressProxy") != nullptr;
+}
+
+// nullopt when there is none; the caller checks and decides what to do with it.
+std::optional<NetworkOptions> read_network(Fields& fields) {
   fields.drop_null("network");
   auto network = fields.nested("network");
-  if (!network) return options;
-  options.allow_out = network->string_list("allowOut").value_or(std::vector<std::string>());
-  options.deny_out = network->string_list("denyOut").value_or(std::vector<std::string>());
+  if (!network) return std::nullopt;
+  NetworkOptions options;
+  read_egress(*network, options);
   options.allow_public_traffic = network->boolean("allowPublicTraffic");
   options.mask_request_host = network->text("maskRequestHost");
-  const json* rules = network->object("rules");
-  options.has_rules = rules != nullptr && !rules->empty();
-  network->drop_null("egressProxy");
-  options.has_egress_proxy = network->object("egressProxy") != nullptr;
   const json* ports = network->list("httpsPorts");
   options.has_https_ports = ports != nullptr && !ports->empty();
   fields.adopt(*network);
   report_unknown(*network, kNetworkKeys, "network");
   return options;
+}
+
+// Both spellings; if either says no, it is no, and null says no (NET-2, NET-6).
+std::optional<bool> read_internet_access(Fields& fields) {
+  std::optional<bool> access;
+  for (const char* name : {"allow_internet_access", "allowInternetAccess"}) {
+    std::optional<bool> value;
+    if (fields.is_null(name)) {
+      fields.drop_null(name);
+      value = false;
+    } else {
+      value = fields.boolean(name);
+    }
+    if (value) access = *value && access.value_or(true);
+  }
+  return access;
 }
 
 // The kernel would cut or misread such a variable; the cloud's schema does not say.
@@ -279,9 +312,7 @@ void check_environment(Fields& fields, const StringMap& variables) {
 
 // Options of create whose support has its own issue: 501 as soon as one asks for something.
 struct NotBuiltYet {
-  std::optional<bool> allow_internet_access;
-  bool internet_access_is_null = false;
-  NetworkOptions network;
+  bool network_beyond_lists = false;
   bool auto_resume = false;
   bool auto_pause_without_memory = false;
   bool node = false;
@@ -290,10 +321,7 @@ struct NotBuiltYet {
   bool identity = false;
 
   Result<> status() const {
-    if (internet_access_is_null || !allow_internet_access.value_or(true)) {
-      return refuse("allow_internet_access other than true", kNoPolicyYet);
-    }
-    if (network.asks_for_something()) return refuse("network", kNoPolicyYet);
+    if (network_beyond_lists) return refuse("network", kOnlyListsYet);
     if (auto_resume) return refuse("autoResume");
     if (auto_pause_without_memory) return refuse("autoPauseMemory: false");
     if (node) return refuse("choosing a node with nodeID");
@@ -311,14 +339,6 @@ struct NotBuiltYet {
 
 NotBuiltYet read_not_built(Fields& fields) {
   NotBuiltYet options;
-  for (const char* name : {"allow_internet_access", "allowInternetAccess"}) {
-    if (fields.is_null(name)) options.internet_access_is_null = true;
-    fields.drop_null(name);
-    auto value = fields.boolean(name);
-    if (value && !options.allow_internet_access) options.allow_internet_access = value;
-    if (value && !*value) options.allow_internet_access = value;
-  }
-  options.network = read_network(fields);
   if (auto auto_resume = fields.nested("autoResume")) {
     auto_resume->require("enabled");
     options.auto_resume = auto_resume->boolean("enabled").value_or(false);
@@ -357,6 +377,9 @@ std::span<const BodyKey> connect_keys() {
 std::span<const BodyKey> network_keys() {
   return kNetworkKeys;
 }
+std::span<const BodyKey> network_update_keys() {
+  return kNetworkUpdateKeys;
+}
 
 Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   SANDLOT_TRY(Fields fields, read_fields(body));
@@ -369,7 +392,11 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   request.timeout = cap_timeout(timeout, request.metadata);
   request.secure = fields.boolean("secure").value_or(true);
   request.auto_pause = fields.boolean("autoPause").value_or(false);
+  request.allow_internet_access = read_internet_access(fields);
+  request.network = read_network(fields);
   NotBuiltYet not_built_yet = read_not_built(fields);
+  not_built_yet.network_beyond_lists =
+      request.network && request.network->asks_for_more_than_lists();
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kNewSandboxKeys, "create");
   if (request.template_id.empty()) {
@@ -380,9 +407,8 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
     return base::fail(Errc::kInvalidArgument,
                       "autoPauseMemory=false only applies when autoPause is true.");
   }
-  SANDLOT_CHECK(validate(not_built_yet.network));
+  if (request.network) SANDLOT_CHECK(validate(*request.network));
   SANDLOT_CHECK(not_built_yet.status());
-  request.allow_internet_access = not_built_yet.allow_internet_access;
   return request;
 }
 
@@ -395,14 +421,28 @@ Result<ConnectBody> parse_connect(std::string_view body) {
   request.auto_pause = fields.boolean("autoPause");
   bool keep_memory = fields.boolean("memory").value_or(true);
   auto public_traffic = fields.boolean("allowPublicTraffic");
-  NetworkOptions network = read_network(fields);
+  NetworkOptions network = read_network(fields).value_or(NetworkOptions());
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kConnectKeys, "connect");
   SANDLOT_CHECK(validate(network));
   if (!keep_memory) return base::Failure(not_built("resuming without memory (memory: false)"));
-  if (public_traffic) return base::Failure(not_built("allowPublicTraffic", kNoPolicyYet));
-  if (network.asks_for_something()) return base::Failure(not_built("network", kNoPolicyYet));
+  if (public_traffic) return base::Failure(not_built("allowPublicTraffic", kOnlyListsYet));
+  if (network.asks_for_something()) return base::Failure(not_built("network", kOnlyAtCreateYet));
   return request;
+}
+
+Result<NetworkUpdate> parse_network_update(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_fields(body));
+  NetworkUpdate update;
+  read_egress(fields, update.network);
+  update.allow_internet_access = read_internet_access(fields);
+  SANDLOT_CHECK(fields.status());
+  report_unknown(fields, kNetworkUpdateKeys, "network update");
+  SANDLOT_CHECK(validate(update.network));
+  if (update.network.asks_for_more_than_lists()) {
+    return base::Failure(not_built("network", kOnlyListsYet));
+  }
+  return update;
 }
 
 Result<std::chrono::seconds> parse_timeout(std::string_view body) {

@@ -112,6 +112,7 @@ struct CloudApi::Routes {
     add("POST", "/sandboxes/{sandboxID}/pause", bind(&H::pause));
     add("POST", "/sandboxes/{sandboxID}/timeout", bind(&H::set_timeout));
     add("POST", "/sandboxes/{sandboxID}/refreshes", bind(&H::refresh));
+    add("PUT", "/sandboxes/{sandboxID}/network", bind(&H::set_network));
   }
 
   void add_template_routes() {

@@ -34,7 +34,11 @@ Kind classify(std::string_view text) {
     }
     if (bits > (address.is_v4() ? 32 : 128)) return Kind::kDomain;
   }
-  return address.is_unspecified() ? Kind::kUnspecified : Kind::kAddress;
+  bool unspecified = address.is_unspecified();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    unspecified = ip::make_address_v4(ip::v4_mapped, address.to_v6()).is_unspecified();
+  }
+  return unspecified ? Kind::kUnspecified : Kind::kAddress;
 }
 
 bool is_accepted(std::string_view text) {
@@ -72,32 +76,38 @@ base::Result<> validate_mask(const std::string& mask) {
 
 }  // namespace
 
+bool NetworkOptions::asks_for_more_than_lists() const {
+  return !allow_public_traffic.value_or(true) || mask_request_host || has_rules ||
+         has_egress_proxy || has_https_ports;
+}
+
 bool NetworkOptions::asks_for_something() const {
-  return !allow_out.empty() || !deny_out.empty() || allow_public_traffic || mask_request_host ||
-         has_rules || has_egress_proxy || has_https_ports;
+  return (allow_out && !allow_out->empty()) || (deny_out && !deny_out->empty()) ||
+         allow_public_traffic || asks_for_more_than_lists();
 }
 
 base::Result<> validate(const NetworkOptions& options) {
   if (options.mask_request_host) SANDLOT_CHECK(validate_mask(*options.mask_request_host));
-  if (options.deny_out.size() + options.allow_out.size() > kMaxEntries) {
+  const auto denied = options.deny_out.value_or(std::vector<std::string>());
+  const auto allowed = options.allow_out.value_or(std::vector<std::string>());
+  if (denied.size() + allowed.size() > kMaxEntries) {
     return base::fail(Errc::kInvalidArgument,
                       "network lists can have at most " + std::to_string(kMaxEntries) + " entries");
   }
-  for (const std::string& entry : options.deny_out) {
+  for (const std::string& entry : denied) {
     if (!is_accepted(entry)) {
       return base::fail(Errc::kInvalidArgument, "invalid denied CIDR " + entry);
     }
   }
   bool has_domain = false;
-  for (const std::string& entry : options.allow_out) {
+  for (const std::string& entry : allowed) {
     if (classify(entry) == Kind::kDomain) {
       has_domain = true;
     } else if (!is_accepted(entry)) {
       return base::fail(Errc::kInvalidArgument, "invalid allowed address " + entry);
     }
   }
-  bool blocks_all = std::find(options.deny_out.begin(), options.deny_out.end(), kAllTraffic) !=
-                    options.deny_out.end();
+  bool blocks_all = std::find(denied.begin(), denied.end(), kAllTraffic) != denied.end();
   if (has_domain && !blocks_all) {
     return base::fail(
         Errc::kInvalidArgument,

@@ -20,7 +20,6 @@ constexpr std::array kRoutes{
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/reset", "resetting a sandbox"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/commit", "committing a sandbox to a template"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/hotplug-memory", "changing a sandbox's memory"},
-    NotBuiltRoute{"PUT", "/sandboxes/{sandboxID}/network", "changing a sandbox's network policy"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/volume-mounts", "mounting a volume"},
     NotBuiltRoute{"DELETE", "/sandboxes/{sandboxID}/volume-mounts", "unmounting a volume"},
     NotBuiltRoute{"GET", "/snapshots", "listing snapshots"},

@@ -103,12 +103,26 @@ std::string sandbox_json(const SandboxInfo& sandbox, const std::string& domain) 
   return text_of(value);
 }
 
+namespace {
+
+// As it was sent; absent lists stay absent (contract-network 2.1).
+json network_value(const NetworkOptions& network) {
+  json value = json::object();
+  if (network.allow_out) value["allowOut"] = *network.allow_out;
+  if (network.deny_out) value["denyOut"] = *network.deny_out;
+  if (network.allow_public_traffic) value["allowPublicTraffic"] = *network.allow_public_traffic;
+  return value;
+}
+
+}  // namespace
+
 std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& domain) {
   json value = listed_sandbox(sandbox);
   add_access_token(value, sandbox);
   value["allowInternetAccess"] =
       sandbox.allow_internet_access ? json(*sandbox.allow_internet_access) : json();
   value["domain"] = domain_value(domain);
+  if (sandbox.network) value["network"] = network_value(*sandbox.network);
   value["lifecycle"] = {{"onTimeout", sandbox.auto_pause ? "pause" : "kill"},
                         {"autoResume", false}};
   return text_of(value);

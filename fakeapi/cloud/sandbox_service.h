@@ -13,6 +13,7 @@
 
 #include "emulator/base/clock.h"
 #include "emulator/base/result.h"
+#include "fakeapi/cloud/network_options.h"
 
 namespace fakeapi::cloud {
 
@@ -27,8 +28,9 @@ struct NewSandbox {
   StringMap env_vars;
   std::chrono::seconds timeout{300};
   bool secure = true;
-  std::optional<bool> allow_internet_access;  // only absent or true until the policy is enforced
-  bool auto_pause = false;                    // pause instead of kill when the time is up
+  std::optional<bool> allow_internet_access;  // false: nothing out but what allowOut opens
+  std::optional<NetworkOptions> network;
+  bool auto_pause = false;  // pause instead of kill when the time is up
 };
 
 struct SandboxInfo {
@@ -45,6 +47,7 @@ struct SandboxInfo {
   std::string envd_version;
   std::string envd_access_token;              // "" = not secured
   std::optional<bool> allow_internet_access;  // as sent
+  std::optional<NetworkOptions> network;      // as sent
   bool auto_pause = false;
 };
 
@@ -89,6 +92,12 @@ class SandboxService {
                                          std::optional<bool> auto_pause) = 0;
   // kConflict when it is already paused.
   virtual base::Task<> pause(std::string id) = 0;
+  // Replaces the egress lists and the internet switch of a running sandbox, whole: what is absent
+  // is cleared. kConflict when it is not running. After any other error nothing leaves the sandbox
+  // until a later call succeeds.
+  virtual base::Task<> set_network(std::string id,
+                                   NetworkOptions network,
+                                   std::optional<bool> allow_internet_access) = 0;
   virtual std::vector<TemplateSummary> templates() const = 0;
 };
 

@@ -137,6 +137,20 @@ Answer SandboxesHandler::refresh(http::RoutedRequest request) {
   co_return no_content();
 }
 
+// A full replace, unlike what the vendor's page says of settings after creation (NET-58,
+// contract-network 2.2).
+Answer SandboxesHandler::set_network(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(NetworkUpdate wanted, parse_network_update(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  auto changed =
+      co_await service_.set_network(id, std::move(wanted.network), wanted.allow_internet_access);
+  if (!changed) co_return Failure(translate(std::move(changed).error(), id));
+  co_return no_content();
+}
+
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {
   auto info = service_.get(id);
   if (!info) return Failure(translate(std::move(info).error(), id));

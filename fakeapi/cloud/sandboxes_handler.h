@@ -29,6 +29,7 @@ class SandboxesHandler {
   Answer pause(http::RoutedRequest request);
   Answer set_timeout(http::RoutedRequest request);
   Answer refresh(http::RoutedRequest request);
+  Answer set_network(http::RoutedRequest request);
 
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.

@@ -7,11 +7,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include <boost/asio/write.hpp>
 
 #include "emulator/base/async.h"
 #include "emulator/base/deadline.h"
 #include "emulator/base/log.h"
 #include "emulator/base/scope_exit.h"
+#include "netfilter/egress/peek.h"
 
 namespace netfilter::egress {
 
@@ -38,8 +42,12 @@ base::Result<sockaddr_in> original_destination(int socket) {
   return address;
 }
 
+constexpr std::size_t kScarcePeek = 4U << 10U;
+// Of several addresses, one that does not answer must not use up the time of the others.
+constexpr auto kNextAddressAfter = std::chrono::seconds(2);
+
 // `netns` is where the socket is opened; -1: here.
-base::Task<> dial(Connection& connection, int netns) {
+base::Task<> connect_to(Connection& connection, Ipv4 address, int netns) {
   if (netns >= 0) {
     SANDLOT_CO_TRY(auto socket, open_socket_in(netns, AF_INET, SOCK_STREAM));
     boost::system::error_code failed;
@@ -47,7 +55,7 @@ base::Task<> dial(Connection& connection, int netns) {
     if (failed) co_return base::fail(base::os_error("open upstream socket", failed.value()));
     (void)socket.release();
   }
-  tcp::endpoint target(asio::ip::address_v4(connection.flow.address), connection.flow.port);
+  tcp::endpoint target(asio::ip::address_v4(address), connection.flow.port);
   auto [error] = co_await connection.upstream.async_connect(target, base::kUse);
   if (error) co_return base::fail(base::os_error("connect", error.value()));
   co_return base::Result<>();
@@ -162,32 +170,146 @@ asio::awaitable<void> EgressProxy::serve(tcp::socket client, FlowClass kind) {
   co_await carry(connection);
 }
 
+std::shared_ptr<const Policy> EgressProxy::policy_of(const std::string& sandbox_id) const {
+  static const auto kOpen = std::make_shared<const Policy>();
+  return hooks_.policy_of ? hooks_.policy_of(sandbox_id) : kOpen;
+}
+
 asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
-  const Flow& flow = connection->flow;
-  Verdict verdict = decide(flow);
-  bool dns = verdict.allowed && is_dns(flow) && hooks_.serve_dns != nullptr;
-  if (verdict.allowed && !dns && options_.uplink == Uplink::kNone) verdict = {false, "no internet"};
+  Flow& flow = connection->flow;
+  base::ScopeExit forget([&] { peeked_ -= connection->first_flight.size(); });
+  auto policy = policy_of(flow.sandbox.id);
+  if (policy && waits_for_name(*policy, flow)) {
+    (void)co_await base::with_deadline(find_name(*connection), options_.peek_limit, "egress peek");
+    policy = policy_of(flow.sandbox.id);  // it may have changed in the meantime
+  }
+  if (!policy || connection->is_cut) co_return;
+  Decision& decision = connection->decision.emplace(decide(*policy, destination_of(flow)));
+  bool dns = decision.allowed && is_dns(flow) && hooks_.serve_dns != nullptr;
+  if (decision.allowed && !dns && options_.uplink == Uplink::kNone) {
+    decision = {false, MatchType::kNone, "no internet"};
+  }
+  std::vector<Ipv4> targets;
+  if (decision.allowed && !dns) targets = co_await targets_of(*connection);
+  if (connection->is_cut) co_return;
   if (hooks_.on_flow) {
-    FlowEvent event{flow, verdict};
+    FlowEvent event{flow, decision};
     hooks_.on_flow(event);
   }
-  if (!verdict.allowed) co_return;
+  if (!decision.allowed) co_return;
   tune(connection->client);
   if (dns) {
     co_await hooks_.serve_dns(connection->client);
     co_return;
   }
-  auto dialled = co_await base::with_deadline(dial(*connection, dial_from_), options_.dial_limit,
-                                              "egress dial");
-  if (!dialled) {
-    base::log::debug("egress.dial_failed",
-                     {{"sandbox", flow.sandbox.id},
-                      {"target", to_string(flow.address) + ":" + std::to_string(flow.port)},
-                      {"error", dialled.error().message()}});
-    co_return;
-  }
+  if (!co_await dial(*connection, std::move(targets))) co_return;
   tune(connection->upstream);
+  if (!connection->first_flight.empty()) {
+    auto bytes = asio::buffer(connection->first_flight);
+    auto [error, count] = co_await asio::async_write(connection->upstream, bytes, base::kUse);
+    if (error) co_return connection->cut();
+    connection->sent += count;
+    peeked_ -= std::exchange(connection->first_flight, std::string()).size();
+  }
   co_await relay(*connection, *scratch_);
+}
+
+// Reads until the name is known or cannot be: the bytes stay in first_flight, whatever happens.
+base::Task<> EgressProxy::find_name(Connection& connection) {
+  TlsPeek tls;
+  HttpPeek http;
+  bool is_tls = connection.flow.kind == FlowClass::kTls;
+  std::string& bytes = connection.first_flight;
+  boost::system::error_code error;
+  connection.client.non_blocking(true, error);
+  for (;;) {
+    std::size_t limit = peeked_ < options_.peek_budget ? kPeekLimit : kScarcePeek;
+    if (bytes.size() >= limit) co_return base::Result<>();
+    auto room = asio::buffer(scratch_->data(), std::min(scratch_->size(), limit - bytes.size()));
+    std::size_t count = connection.client.read_some(room, error);
+    if (error == asio::error::would_block || error == asio::error::try_again) {
+      auto [failed] = co_await connection.client.async_wait(tcp::socket::wait_read, base::kUse);
+      if (failed) co_return base::fail(base::os_error("wait", failed.value()));
+      continue;
+    }
+    if (error == asio::error::eof) co_return base::Result<>();
+    if (error) {
+      connection.cut();
+      co_return base::Result<>();
+    }
+    bytes.append(scratch_->data(), count);
+    peeked_ += count;
+    connection.last_activity = std::chrono::steady_clock::now();
+    PeekState state = is_tls ? tls.advance(bytes) : http.advance(bytes);
+    if (state == PeekState::kNeedMore) continue;
+    connection.flow.name = is_tls ? tls.name() : http.name();
+    co_return base::Result<>();
+  }
+}
+
+// Where an allowed connection is dialled. By name: what the machine's resolver says, never what the
+// sandbox chose, and nothing internal (contract-network 2.8); if only that is left, the connection
+// is denied after all.
+asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connection) {
+  const Flow& flow = connection.flow;
+  if (!connection.decision->by_name()) co_return std::vector<Ipv4>(1, flow.address);
+  std::vector<Ipv4> targets;
+  if (!hooks_.resolve) co_return targets;
+  auto lookup = hooks_.resolve(flow.name);
+  auto resolved =
+      co_await base::with_deadline(std::move(lookup), options_.dial_limit, "egress resolve");
+  if (!resolved) {
+    base::log::debug(
+        "egress.not_resolved",
+        {{"sandbox", flow.sandbox.id}, {"name", flow.name}, {"error", resolved.error().message()}});
+    co_return targets;
+  }
+  for (const Ipv4& address : *resolved) {
+    auto local = routes_->is_local(address);
+    if (!is_internal(address, !local || *local)) targets.push_back(address);
+  }
+  if (targets.empty() && !resolved->empty()) {
+    base::log::warn("egress.internal_address",
+                    {{"sandbox", flow.sandbox.id},
+                     {"name", flow.name},
+                     {"address", to_string(resolved->front())},
+                     {"hint",
+                      "the name resolves to an internal address on this machine (VPN or "
+                      "split DNS?): denied"}});
+    connection.decision = Decision{false, MatchType::kInternal, "internal"};
+  }
+  co_return targets;
+}
+
+asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4> targets) {
+  auto end = std::chrono::steady_clock::now() + options_.dial_limit;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    auto limit = end - std::chrono::steady_clock::now();
+    if (i + 1 < targets.size()) limit = std::min<decltype(limit)>(limit, kNextAddressAfter);
+    auto connecting = connect_to(connection, targets[i], dial_from_);
+    auto dialled = co_await base::with_deadline(std::move(connecting), limit, "egress dial");
+    if (connection.is_cut) co_return false;
+    if (dialled) co_return true;
+    base::log::debug("egress.dial_failed", {{"sandbox", connection.flow.sandbox.id},
+                                            {"target", to_string(targets[i]) + ":" +
+                                                           std::to_string(connection.flow.port)},
+                                            {"error", dialled.error().message()}});
+    boost::system::error_code ignored;
+    connection.upstream.close(ignored);
+  }
+  co_return false;
+}
+
+void EgressProxy::policy_changed(const std::string& sandbox_id) {
+  auto policy = policy_of(sandbox_id);
+  if (!policy) return cut_all(sandbox_id);
+  for (const ConnectionPtr& connection : connections_) {
+    // Those that wait for their name are judged by the new policy anyway.
+    if (connection->flow.sandbox.id != sandbox_id || !connection->decision) continue;
+    Decision now = decide(*policy, destination_of(connection->flow));
+    // What was dialled by address was never shown to be the name that is allowed now.
+    if (!now.allowed || now.by_name() != connection->decision->by_name()) connection->cut();
+  }
 }
 
 void EgressProxy::cut_all(const std::string& sandbox_id) {

@@ -4,7 +4,8 @@
 // on one io_context, not thread-safe.
 //
 // A refused connection is accepted and closed, as in the cloud (contract-network 0.1, 2.6): inside
-// the sandbox connect() succeeds and the first read ends.
+// the sandbox connect() succeeds and the first read ends. Nothing is sent outside before the
+// verdict, not even a SYN (NET-50).
 #pragma once
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -36,7 +38,7 @@ enum class Uplink { kNone, kHost, kSwitch };
 // One line of the egress log: written when a connection has been judged, before it is dialled.
 struct FlowEvent {
   const Flow& flow;
-  const Verdict& verdict;
+  const Decision& decision;
 };
 
 class EgressProxy {
@@ -46,10 +48,20 @@ class EgressProxy {
     std::size_t connections_per_sandbox = 10000;  // beyond it: accepted and closed
     std::chrono::steady_clock::duration idle_limit = std::chrono::hours(1);
     std::chrono::steady_clock::duration dial_limit = std::chrono::seconds(30);
+    // How long the first bytes are waited for where a name may decide; then there is none.
+    std::chrono::steady_clock::duration peek_limit = std::chrono::seconds(30);
+    // First flights of all connections together; beyond it each may have 4 KiB.
+    std::size_t peek_budget = 64U << 20U;
   };
   struct Hooks {
     // The sandbox whose eth0 has this address ("10.71.0.7"); nullopt closes the connection.
     std::function<std::optional<SandboxRef>(std::string address)> sandbox_of;
+    // The policy in force now; nullptr (the sandbox is gone) closes. Asked when a connection is
+    // judged, not when it is accepted. Unset: everything public is allowed.
+    std::function<std::shared_ptr<const Policy>(const std::string& sandbox_id)> policy_of;
+    // The IPv4 addresses of a name as the machine sees them, for connections that are allowed by
+    // name. Unset: such connections are closed.
+    std::function<base::Task<std::vector<Ipv4>>(std::string name)> resolve;
     // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
     // Optional.
     std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
@@ -64,6 +76,9 @@ class EgressProxy {
 
   // Opens the three listeners inside the switch and begins to accept. Takes microseconds.
   base::Result<> start(const SwitchNamespace& network);
+  // The sandbox's policy is another one now: resets those of its live connections that it would not
+  // let through, or not in the same way (contract-network 2.2).
+  void policy_changed(const std::string& sandbox_id);
   // Resets every connection of the sandbox, on both sides.
   void cut_all(const std::string& sandbox_id);
   // Closes the listeners, resets every connection and waits for their tasks. Before destruction.
@@ -82,7 +97,11 @@ class EgressProxy {
   boost::asio::awaitable<void> accept_from(Listener& listener);
   boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket client, FlowClass kind);
   base::Result<Flow> identify(boost::asio::ip::tcp::socket& client, FlowClass kind);
+  std::shared_ptr<const Policy> policy_of(const std::string& sandbox_id) const;
   boost::asio::awaitable<void> carry(ConnectionPtr connection);
+  base::Task<> find_name(Connection& connection);
+  boost::asio::awaitable<std::vector<Ipv4>> targets_of(Connection& connection);
+  boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);
   boost::asio::awaitable<void> close_idle();
 
   boost::asio::any_io_executor executor_;
@@ -94,6 +113,7 @@ class EgressProxy {
   std::list<Listener> listeners_;
   std::list<ConnectionPtr> connections_;
   std::map<std::string, std::size_t> per_sandbox_;
+  std::size_t peeked_ = 0;  // bytes in all first flights
   std::unique_ptr<Scratch> scratch_;
   base::TaskGroup tasks_;
 };

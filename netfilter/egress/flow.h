@@ -1,11 +1,12 @@
-// What is known of one outgoing connection, and what is decided about it. Plain values and one pure
-// function.
+// What is known of one outgoing connection. Plain values; what is decided about it is decide() of
+// policy.h.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "netfilter/ipv4.h"
+#include "netfilter/policy.h"
 
 namespace netfilter::egress {
 
@@ -22,17 +23,16 @@ struct Flow {
   FlowClass kind = FlowClass::kOther;
   Ipv4 address{};  // what the sandbox dialled
   std::uint16_t port = 0;
+  std::string name;            // SNI or host, normalised; "" = none, or nothing depended on it
   bool machine_local = false;  // the address belongs to the machine that Sandlot runs on
 };
 
-struct Verdict {
-  bool allowed = false;
-  std::string rule;  // which one decided: "default", "internal", ...
-};
+// What decide() is asked about the flow.
+Destination destination_of(const Flow& flow);
 
-// The one decision (architecture.md, decision 6). For now: everything but internal addresses is
-// allowed. The kernel rules have dropped most of those before; an address of the machine that looks
-// public gets this far.
-Verdict decide(const Flow& flow);
+// Whether the verdict waits for what the client sends first: on ports 80 and 443, when a name may
+// open what addresses do not, or when the address is denied (the cloud closes such a connection
+// only after the first bytes, NET-49).
+bool waits_for_name(const Policy& policy, const Flow& flow);
 
 }  // namespace netfilter::egress

@@ -84,6 +84,7 @@ Connection::Connection(tcp::socket accepted)
       last_activity(std::chrono::steady_clock::now()) {}
 
 void Connection::cut() {
+  is_cut = true;
   reset(client);
   reset(upstream);
 }

@@ -5,6 +5,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -19,6 +21,9 @@ struct Connection {
   boost::asio::ip::tcp::socket client;    // accepted in the switch namespace
   boost::asio::ip::tcp::socket upstream;  // opened outside
   Flow flow;
+  std::optional<Decision> decision;  // none while the name is awaited
+  std::string first_flight;          // read to find the name, not yet passed on
+  bool is_cut = false;
   std::chrono::steady_clock::time_point last_activity;
   std::uint64_t sent = 0;      // bytes from the sandbox
   std::uint64_t received = 0;  // bytes to it

@@ -185,6 +185,9 @@ TEST_F(Client, AHandlerThatThrowsAnswers500) {
       throw std::runtime_error("bug");
     }
     base::Task<> pause(std::string) override { co_return base::Result<>(); }
+    base::Task<> set_network(std::string, cloud::NetworkOptions, std::optional<bool>) override {
+      co_return base::Result<>();
+    }
     std::vector<cloud::TemplateSummary> templates() const override { return {}; }
   } service;
   api_ = std::make_unique<cloud::CloudApi>(service, clock_, cloud::CloudOptions());

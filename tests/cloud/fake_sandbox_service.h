@@ -56,6 +56,7 @@ class FakeSandboxService final : public cloud::SandboxService {
     info.envd_version = "0.6.13";
     if (request.secure) info.envd_access_token = "token-of-" + info.sandbox_id;
     info.allow_internet_access = request.allow_internet_access;
+    info.network = request.network;
     info.auto_pause = request.auto_pause;
     sandboxes_[info.sandbox_id] = info;
     co_return info;
@@ -115,6 +116,16 @@ class FakeSandboxService final : public cloud::SandboxService {
       co_return base::fail(base::Errc::kConflict, "it sleeps");
     }
     found->second.state = cloud::SandboxState::kPaused;
+    co_return base::Result<>();
+  }
+
+  base::Task<> set_network(std::string id,
+                           cloud::NetworkOptions network,
+                           std::optional<bool> allow_internet_access) override {
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    cloud::SandboxInfo& info = sandboxes_.at(id);
+    info.network = std::move(network);
+    info.allow_internet_access = allow_internet_access;
     co_return base::Result<>();
   }
 

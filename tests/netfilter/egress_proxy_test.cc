@@ -35,7 +35,7 @@ class RunningProxy {
     hooks.on_flow = [this](const egress::FlowEvent& event) {
       std::lock_guard lock(mutex_);
       flows_.push_back(event.flow);
-      rules_.push_back(event.verdict.rule);
+      rules_.push_back(event.decision.rule);
     };
     if (with_dns) hooks.serve_dns = &RunningProxy::say_dns;
     proxy_ = std::make_unique<EgressProxy>(context_.get_executor(), options, std::move(hooks));

@@ -40,6 +40,10 @@ class LocalSandboxServiceTest : public testing::Test {
     LocalSandboxService::Hooks hooks;
     hooks.fail_step = fail_step();
     hooks.cut_egress = [this](const std::string& id) { cut.push_back(id); };
+    hooks.apply_policy = [this](auto, std::shared_ptr<const netfilter::Policy> policy) {
+      return load_policy(std::move(policy));
+    };
+    hooks.policy_changed = [this](const std::string& id) { changed.push_back(id); };
     service = std::make_unique<LocalSandboxService>(context.get_executor(), clock, templates,
                                                     blanks, hooks);
   }
@@ -73,6 +77,25 @@ class LocalSandboxServiceTest : public testing::Test {
     }
   }
 
+  base::Task<> load_policy(std::shared_ptr<const netfilter::Policy> policy) {
+    co_await base::sleep_for(2ms);
+    if (failing == "load") co_return base::fail(Errc::kUnavailable, "iptables says no");
+    loaded.push_back(policy->denied().empty() ? "open" : policy->denied()[0].rule);
+    co_return base::Result<>();
+  }
+  // Whether 1.1.1.1:443 may be reached.
+  bool open(const std::string& id) {
+    auto policy = service->policy_of(id);
+    return policy && netfilter::decide(*policy, {{1, 1, 1, 1}, 443}).allowed;
+  }
+  static cloud::NetworkOptions lists(std::vector<std::string> allow,
+                                     std::vector<std::string> deny) {
+    cloud::NetworkOptions options;
+    options.allow_out = std::move(allow);
+    options.deny_out = std::move(deny);
+    return options;
+  }
+
   void spin(std::chrono::milliseconds time) {
     context.restart();
     context.run_for(time);
@@ -94,6 +117,8 @@ class LocalSandboxServiceTest : public testing::Test {
   tests::FakeWorld world;
   std::string failing;
   std::vector<std::string> cut;
+  std::vector<std::string> loaded;   // first rules of the policies that went to the kernel
+  std::vector<std::string> changed;  // whose live connections were judged anew
   std::vector<int> slots_made;
   TemplateStore templates;
   tests::FakeRuntime runtime{context.get_executor(), world};
@@ -242,6 +267,95 @@ TEST_F(LocalSandboxServiceTest, AnIndexRestsBeforeItIsUsedAgain) {
   EXPECT_TRUE(run(service->kill(make())));
   make();
   EXPECT_EQ(slots_made, (std::vector<int>{1, 2}));
+}
+
+TEST_F(LocalSandboxServiceTest, Net01WithoutNetworkOptionsNothingIsLoaded) {
+  std::string id = make();
+  EXPECT_TRUE(open(id));
+  EXPECT_TRUE(loaded.empty());
+  EXPECT_EQ(service->policy_of("inobody"), nullptr);
+}
+
+TEST_F(LocalSandboxServiceTest, Net57APolicyIsInForceBeforeTheSandboxIsKnown) {
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.network = lists({"example.com"}, {"0.0.0.0/0"});
+  auto made = run(service->create(request));
+  ASSERT_TRUE(made);
+  EXPECT_FALSE(open(made->sandbox_id));
+  EXPECT_EQ(loaded, std::vector<std::string>{"denyOut[0]=0.0.0.0/0"});
+  EXPECT_EQ(made->network->allow_out->at(0), "example.com");
+  request.network.reset();
+  request.allow_internet_access = false;
+  made = run(service->create(request));
+  ASSERT_TRUE(made);
+  EXPECT_FALSE(open(made->sandbox_id));
+  EXPECT_EQ(loaded.back(), "allowInternetAccess=false");
+}
+
+TEST_F(LocalSandboxServiceTest, APolicyThatCannotBeLoadedRefusesTheSandbox) {
+  failing = "load";
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.network = lists({}, {"8.8.8.8"});
+  EXPECT_FALSE(run(service->create(request)));
+  EXPECT_EQ(service->size(), 0U);
+  request.network = lists({}, {"example.com"});
+  auto refused = run(service->create(request));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(), "invalid denied CIDR example.com");
+}
+
+TEST_F(LocalSandboxServiceTest, Net58SetNetworkReplacesThePolicyWhole) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->set_network(id, lists({}, {"1.1.1.1"}), false)));
+  EXPECT_FALSE(open(id));
+  EXPECT_EQ(service->get(id)->allow_internet_access, false);
+  ASSERT_TRUE(run(service->set_network(id, cloud::NetworkOptions(), std::nullopt)));
+  EXPECT_TRUE(open(id));
+  EXPECT_FALSE(service->get(id)->allow_internet_access);
+  EXPECT_FALSE(service->get(id)->network->deny_out);
+  EXPECT_EQ(loaded, (std::vector<std::string>{"allowInternetAccess=false", "open"}));
+  EXPECT_EQ(changed, (std::vector<std::string>{id, id}));
+}
+
+TEST_F(LocalSandboxServiceTest, AChangeOfNamesOnlyDoesNotTouchTheKernel) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->set_network(id, lists({"a.com"}, {"0.0.0.0/0"}), std::nullopt)));
+  ASSERT_TRUE(run(service->set_network(id, lists({"b.com"}, {"0.0.0.0/0"}), std::nullopt)));
+  EXPECT_EQ(loaded.size(), 1U);
+  EXPECT_EQ(service->policy_of(id)->allowed_domains()[0].rule, "allowOut[0]=b.com");
+}
+
+TEST_F(LocalSandboxServiceTest, AFailedChangeClosesTheSandboxUntilOneSucceeds) {
+  std::string id = make();
+  failing = "load";
+  EXPECT_FALSE(run(service->set_network(id, lists({}, {"8.8.8.8"}), std::nullopt)));
+  EXPECT_FALSE(open(id)) << "closed, although the new policy would have allowed it";
+  EXPECT_EQ(changed, std::vector<std::string>{id});
+  failing.clear();
+  ASSERT_TRUE(run(service->set_network(id, lists({}, {"0.0.0.0/0"}), std::nullopt)));
+  EXPECT_EQ(loaded.size(), 1U) << "loaded although it looks like what a closed slot has";
+  ASSERT_TRUE(run(service->set_network(id, cloud::NetworkOptions(), std::nullopt)));
+  EXPECT_TRUE(open(id));
+}
+
+TEST_F(LocalSandboxServiceTest, SetNetworkNeedsARunningSandboxAndAValidPolicy) {
+  auto missing = run(service->set_network("inobody", cloud::NetworkOptions(), std::nullopt));
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code(), Errc::kNotFound);
+  std::string id = make();
+  auto invalid = run(service->set_network(id, lists({"example.com"}, {}), std::nullopt));
+  ASSERT_FALSE(invalid);
+  EXPECT_EQ(invalid.error().code(), Errc::kInvalidArgument);
+  ASSERT_TRUE(run(service->set_network(id, lists({}, {"1.1.1.1"}), std::nullopt)));
+  ASSERT_TRUE(run(service->pause(id)));
+  auto paused = run(service->set_network(id, cloud::NetworkOptions(), std::nullopt));
+  ASSERT_FALSE(paused);
+  EXPECT_EQ(paused.error().code(), Errc::kConflict);
+  EXPECT_FALSE(open(id)) << "NET-47: the rules outlive a pause";
+  ASSERT_TRUE(run(service->connect(id, 60s)));
+  EXPECT_FALSE(open(id));
 }
 
 }  // namespace

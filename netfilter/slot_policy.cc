@@ -1,0 +1,54 @@
+#include "netfilter/slot_policy.h"
+
+#include <unistd.h>
+
+#include <atomic>
+
+#include "emulator/base/log.h"
+#include "emulator/base/run_tool.h"
+#include "emulator/base/scope_exit.h"
+#include "netfilter/network.h"
+#include "netfilter/slot_rules.h"
+
+namespace netfilter {
+
+namespace {
+
+// A file that nobody else locks: no two calls work on the same slot at once (the caller's duty),
+// and calls on different slots have nothing to wait for.
+std::filesystem::path new_lock_file(const std::filesystem::path& directory) {
+  static std::atomic<std::uint64_t> serial{0};
+  return directory / ("xtables-" + std::to_string(++serial) + ".lock");
+}
+
+base::Result<> load(int netns_fd, const std::string& rules, const RuleLoader& loader) {
+  std::filesystem::path lock = new_lock_file(loader.lock_directory);
+  base::ScopeExit remove([&] { ::unlink(lock.c_str()); });
+  base::ToolSpec spec;
+  spec.argv = {loader.restore_tool};
+  spec.stdin_text = rules;
+  spec.environment = {{"XTABLES_LOCKFILE", lock.string()}};
+  return run_in_netns(netns_fd, [&]() -> base::Result<> {
+    SANDLOT_TRY(auto output, base::run_tool(spec));
+    if (output.exit_code == 0) return {};
+    return base::fail(base::Errc::kUnavailable, loader.restore_tool + ": " + output.err);
+  });
+}
+
+}  // namespace
+
+base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleLoader& loader) {
+  auto applied = load(netns_fd, slot_rules(policy), loader);
+  if (applied) return {};
+  base::log::error("policy.not_applied", {{"error", applied.error().message()}});
+  auto closed = load(netns_fd, slot_rules(Policy::closed()), loader);
+  if (!closed) base::log::error("policy.not_closed", {{"error", closed.error().message()}});
+  return base::fail(std::move(applied).error().context("network policy"));
+}
+
+bool slot_rules_differ(const Policy& before, const Policy& after) {
+  if (!needs_slot_rules(before) && !needs_slot_rules(after)) return false;
+  return slot_rules(before) != slot_rules(after);
+}
+
+}  // namespace netfilter

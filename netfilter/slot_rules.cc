@@ -1,0 +1,63 @@
+#include "netfilter/slot_rules.h"
+
+#include <algorithm>
+
+namespace netfilter {
+
+namespace {
+
+std::vector<Ipv4Range> ranges_of(const std::vector<Policy::AddressRule>& rules) {
+  std::vector<Ipv4Range> ranges;
+  ranges.reserve(rules.size());
+  for (const Policy::AddressRule& rule : rules) ranges.push_back(rule.range);
+  return merged(std::move(ranges));
+}
+
+// One chain: what `side` ("-d" or "-s") of a packet the policy speaks about, allowed first.
+std::string chain(const char* name, const char* side, const Policy& policy) {
+  std::string text;
+  auto append = [&](const std::vector<Policy::AddressRule>& rules, const char* target) {
+    for (const Ipv4Range& range : ranges_of(rules)) {
+      text.append("-A ").append(name);
+      if (range.prefix_length > 0) text.append(" ").append(side).append(" ") += to_string(range);
+      text.append(" -j ").append(target).append("\n");
+    }
+  };
+  append(policy.allowed(), "ACCEPT");
+  append(policy.denied(), "DROP");
+  return text;
+}
+
+}  // namespace
+
+bool needs_slot_rules(const Policy& policy) {
+  return policy.restricts();
+}
+
+std::string slot_rules(const Policy& policy) {
+  std::string text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
+  if (!needs_slot_rules(policy)) return text + "COMMIT\n";
+  text +=
+      ":SANDLOT_IN - [0:0]\n:SANDLOT_OUT - [0:0]\n"
+      "-A INPUT -i eth0 ! -p tcp -j SANDLOT_IN\n"
+      "-A OUTPUT -o eth0 ! -p tcp -j SANDLOT_OUT\n"
+      // A router on the way to an allowed address may report an error.
+      "-A SANDLOT_IN -p icmp -j ACCEPT\n";
+  text += chain("SANDLOT_IN", "-s", policy) + chain("SANDLOT_OUT", "-d", policy);
+  return text + "COMMIT\n";
+}
+
+std::vector<Ipv4Range> merged(std::vector<Ipv4Range> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Ipv4Range& left, const Ipv4Range& right) {
+    if (left.first != right.first) return left.first < right.first;
+    return left.prefix_length < right.prefix_length;
+  });
+  // Two CIDRs are either apart or one inside the other, and the outer sorts first.
+  std::vector<Ipv4Range> result;
+  for (const Ipv4Range& range : ranges) {
+    if (result.empty() || !result.back().contains(range.first)) result.push_back(range);
+  }
+  return result;
+}
+
+}  // namespace netfilter

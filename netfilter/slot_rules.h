@@ -1,0 +1,25 @@
+// The kernel's half of a policy: what it says about UDP, ICMP and every other protocol but TCP, as
+// one text for iptables-restore, for the sandbox's own slot. Pure; slot_policy.h loads it. TCP is
+// not here: the proxy judges it, so that a blocked connection is accepted first (NET-48).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "netfilter/policy.h"
+
+namespace netfilter {
+
+// False when no packet but TCP can be denied: such a slot needs no rules at all.
+bool needs_slot_rules(const Policy& policy);
+
+// The whole `filter` table, replacing what the slot had (iptables-restore without --noflush). An
+// unrestricting policy gives the empty table. No rule uses connection tracking: every packet is
+// judged anew, going out by its destination and coming in by its source, so a tightened policy ends
+// established flows at once, in both directions (NET-58, contract-network 2.2).
+std::string slot_rules(const Policy& policy);
+
+// Without duplicates and without ranges inside others, ascending (NET-21, NET-22, NET-23).
+std::vector<Ipv4Range> merged(std::vector<Ipv4Range> ranges);
+
+}  // namespace netfilter
