@@ -16,12 +16,9 @@
 #include "emulator/cli/exec_child.h"
 #include "emulator/config/command_line.h"
 #include "emulator/control/control_api.h"
-#include "emulator/dns/forwarder.h"
-#include "emulator/dns/lookup.h"
 #include "emulator/dns/server.h"
 #include "emulator/fakenet/control_routes.h"
-#include "emulator/fakenet/fake_internet.h"
-#include "emulator/fakenet/host_file.h"
+#include "emulator/network_stack.h"
 #include "emulator/process_setup.h"
 #include "emulator/proxy/certificate_authority.h"
 #include "emulator/proxy/front_door.h"
@@ -32,8 +29,6 @@
 #include "fakeapi/cloud/cloud_api.h"
 #include "namespaces/gc.h"
 #include "namespaces/instance.h"
-#include "netfilter/egress/egress_proxy.h"
-#include "netfilter/slot_policy.h"
 
 namespace emulator {
 
@@ -49,17 +44,6 @@ namespace {
 // Networks kept ready even without blank sandboxes (--pool 0).
 constexpr unsigned kReadySlots = 4;
 
-// A step that failed, with the exit code it means.
-struct StartFailure {
-  int exit_code;
-  base::Error error;
-};
-
-using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
-using PolicyNetns = std::shared_ptr<const base::UniqueFd>;
-// As long as the forwarder takes for a sandbox's own question.
-constexpr auto kLookupLimit = std::chrono::seconds(2);
-
 class Application final : public control::ControlPort {
  public:
   Application(const config::Options& options, std::optional<cli::ExecRequest> exec)
@@ -72,14 +56,12 @@ class Application final : public control::ControlPort {
   Task<control::StateReport> state() override;
 
  private:
-  using Step = tl::expected<void, StartFailure>;
+  using Step = StartStep;
 
   Step prepare_directories();
   Step start_runtime();
   Step make_templates();
-  Step read_internet();
   Step start_network();
-  base::Task<> apply_policy(PolicyNetns netns, PolicyPtr policy);
   Step start_service();
   Step start_listening();
   Step open_front_door();
@@ -105,16 +87,8 @@ class Application final : public control::ControlPort {
   sandboxes::TemplateStore templates_;
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
-  std::unique_ptr<netfilter::SwitchNamespace> network_;
-  // With --internet fake: what it consists of until start_network, then itself.
-  std::optional<fakenet::Hosts> internet_hosts_;
-  std::unique_ptr<fakenet::Authority> internet_authority_;
-  std::unique_ptr<fakenet::FakeInternet> internet_;
-  dns::HostResolvers resolvers_;
-  dns::ServerList servers_;  // those that answer for the internet
-  std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
-  std::unique_ptr<netfilter::egress::EgressProxy> egress_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
   std::unique_ptr<sandboxes::LocalSandboxService> service_;
@@ -128,16 +102,6 @@ class Application final : public control::ControlPort {
   std::optional<std::uint16_t> https_port_;
   std::optional<std::uint16_t> dns_port_;
 };
-
-tl::unexpected<StartFailure> failed(int exit_code, base::Error error, std::string_view step) {
-  return tl::unexpected(StartFailure{exit_code, std::move(error).context(step)});
-}
-
-// Privileges and kernel features are one exit code, everything else another.
-int code_of(const base::Error& error) {
-  bool privilege = error.code() == Errc::kPermissionDenied || error.code() == Errc::kUnimplemented;
-  return privilege ? config::kPrivilege : config::kFailure;
-}
 
 void Application::collect_garbage() {
   auto report = namespaces::collect(options_.run_dir, options_.data_dir, false);
@@ -180,25 +144,15 @@ Application::Step Application::start_runtime() {
   if (!started) return failed(code_of(started.error()), started.error(), "container runtime");
   runtime_ = std::move(*started);
   blocking_ = std::make_unique<base::BlockingPool>(2);  // the first threads, after the spawner
-  return {};
-}
-
-Application::Step Application::read_internet() {
-  if (options_.internet != config::Internet::kFake) return {};
-  auto hosts = fakenet::load_hosts(options_.internet_file);
-  if (!hosts) return failed(config::kConfiguration, hosts.error(), "fake internet");
-  internet_hosts_ = std::move(*hosts);
-  auto authority = fakenet::Authority::open(options_.data_dir / "fakenet-ca");
-  if (!authority) return failed(config::kFailure, authority.error(), "fake internet");
-  internet_authority_ = std::move(*authority);
+  network_ = std::make_unique<NetworkStack>(context_.get_executor(), options_, *blocking_,
+                                            instance_directory_.path);
   return {};
 }
 
 Application::Step Application::make_templates() {
   std::vector<sandboxes::TrustedRoot> roots;
-  if (internet_authority_) {
-    roots.push_back(
-        {"sandlot-fake-internet", internet_authority_->pem(), internet_authority_->hash()});
+  if (const auto* authority = network_->internet_authority()) {
+    roots.push_back({"sandlot-fake-internet", authority->pem(), authority->hash()});
   }
   auto derived =
       sandboxes::derive_base_template(options_.data_dir / "templates" / "base", "/", roots);
@@ -207,75 +161,21 @@ Application::Step Application::make_templates() {
   return {};
 }
 
-netfilter::egress::Uplink uplink_of(config::Internet internet) {
-  switch (internet) {
-    case config::Internet::kHost:
-      return netfilter::egress::Uplink::kHost;
-    case config::Internet::kFake:
-      return netfilter::egress::Uplink::kSwitch;
-    case config::Internet::kNone:
-      break;
-  }
-  return netfilter::egress::Uplink::kNone;
-}
-
 Application::Step Application::start_network() {
-  bool fake = options_.internet == config::Internet::kFake;
-  auto network =
-      netfilter::SwitchNamespace::create(instance_directory_.path, netfilter::SwitchPorts(), fake);
-  if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
-  network_ = std::move(*network);
-  if (fake) {
-    auto made =
-        fakenet::FakeInternet::create(context_.get_executor(), instance_directory_.path, *network_,
-                                      std::move(*internet_hosts_), std::move(internet_authority_));
-    if (!made) return failed(code_of(made.error()), made.error(), "fake internet");
-    internet_ = std::move(*made);
-  }
-  dns::Forwarder::Options forwarding;
-  forwarding.internet = options_.internet != config::Internet::kNone;
-  servers_ = [this] { return resolvers_.servers(); };
-  if (fake) {
-    // The fake internet's own resolver, over the link, so that its canary sees the questions.
-    servers_ = [] { return dns::parse_resolv_conf("nameserver 8.8.8.8\n"); };
-    forwarding.open_socket = [this](int family, int type) {
-      return netfilter::open_socket_in(network_->fd(), family, type);
-    };
-  }
-  forwarder_ = std::make_unique<dns::Forwarder>(context_.get_executor(), servers_, forwarding);
-  if (auto started = forwarder_->start(*network_); !started) {
-    return failed(config::kFailure, started.error(), "DNS forwarder");
-  }
-  netfilter::egress::EgressProxy::Options egress;
-  egress.uplink = uplink_of(options_.internet);
-  netfilter::egress::EgressProxy::Hooks hooks;
-  hooks.sandbox_of =
-      [this](const std::string& address) -> std::optional<netfilter::egress::SandboxRef> {
-    auto id = service_ ? service_->id_by_address(address) : std::nullopt;
-    if (!id) return std::nullopt;
-    return netfilter::egress::SandboxRef{*id};
+  NetworkStack::Lookups lookups;
+  lookups.id_by_address = [this](const std::string& address) {
+    return service_ ? service_->id_by_address(address) : std::nullopt;
   };
-  hooks.policy_of = [this](const std::string& id) {
+  lookups.policy_of = [this](const std::string& id) {
     return service_ ? service_->policy_of(id) : nullptr;
   };
-  hooks.resolve = [this, open = forwarding.open_socket](std::string name) {
-    return dns::look_up(std::move(name), servers_(), kLookupLimit, open);
-  };
-  hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
-    return forwarder_->serve_stream(client);
-  };
-  egress_ = std::make_unique<netfilter::egress::EgressProxy>(context_.get_executor(), egress,
-                                                             std::move(hooks));
-  if (auto started = egress_->start(*network_); !started) {
-    return failed(config::kFailure, started.error(), "egress proxy");
-  }
-  return {};
+  return network_->start(std::move(lookups));
 }
 
 Application::Step Application::start_service() {
   sandboxes::FailStep fail_step = fail_step_from_environment();
   auto make_slot = [this](int index, std::uint32_t serial) {
-    return netfilter::make_slot(*network_, index, serial);
+    return netfilter::make_slot(network_->network(), index, serial);
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
                                                  std::max(options_.pool, kReadySlots));
@@ -283,23 +183,15 @@ Application::Step Application::start_service() {
                                                    options_.pool, fail_step);
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
-  hooks.cut_egress = [this](const std::string& id) { egress_->cut_all(id); };
-  hooks.apply_policy = [this](PolicyNetns netns, PolicyPtr policy) {
-    return apply_policy(std::move(netns), std::move(policy));
+  hooks.cut_egress = [this](const std::string& id) { network_->egress().cut_all(id); };
+  hooks.apply_policy = [this](auto netns, auto policy) {
+    return network_->apply_policy(std::move(netns), std::move(policy));
   };
-  hooks.policy_changed = [this](const std::string& id) { egress_->policy_changed(id); };
+  hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   blanks_->keep_ready(*templates_.find("base"));
   return {};
-}
-
-base::Task<> Application::apply_policy(PolicyNetns netns, PolicyPtr policy) {
-  netfilter::RuleLoader loader{network_->restore_tool(), instance_directory_.path};
-  auto work = [netns, policy, loader] {
-    return netfilter::apply_slot_policy(netns->get(), *policy, loader);
-  };
-  co_return co_await base::offload(*blocking_, std::move(work));
 }
 
 void log_request(const proxy::RequestRecord& record) {
@@ -326,7 +218,7 @@ Application::Step Application::open_front_door() {
                                     "127.0.0.1",     "[::1]"};
   hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
   control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
-  for (auto& route : fakenet::control_routes(internet_.get()))
+  for (auto& route : fakenet::control_routes(network_->internet()))
     control_->add_route(route.method, route.path, std::move(route.handler));
   proxy::FrontDoorParts parts{
       .directory = *service_,
@@ -384,7 +276,7 @@ Application::Step Application::start_listening() {
 
 Application::Step Application::start_dns() {
   if (!options_.dns_port) return {};
-  auto servers = [this] { return resolvers_.servers(); };
+  auto servers = [this] { return network_->resolvers().servers(); };
   dns_server_ = std::make_unique<dns::Server>(context_.get_executor(),
                                               std::vector<std::string>{options_.domain}, servers);
   auto port = dns_server_->start(options_.dns_host, *options_.dns_port);
@@ -434,10 +326,9 @@ asio::awaitable<void> Application::shut_down() {
   co_await front_door_->stop();
   co_await service_->stop();
   co_await blanks_->stop();
-  co_await egress_->stop();
-  co_await forwarder_->stop();
+  co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();
-  if (internet_) co_await internet_->stop();
+  co_await network_->stop_internet();
   co_await runtime_->drain();
 }
 
@@ -446,7 +337,7 @@ int Application::run() {
   raise_descriptor_limit();
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
-                     .and_then([this] { return read_internet(); })
+                     .and_then([this] { return network_->read_internet(); })
                      .and_then([this] { return make_templates(); })
                      .and_then([this] { return start_network(); })
                      .and_then([this] { return start_service(); })
@@ -466,9 +357,9 @@ int Application::run() {
 Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   std::vector<std::pair<std::string, std::size_t>> removed;
   removed.emplace_back("sandboxes", co_await service_->kill_all());
-  if (internet_) {
-    removed.emplace_back("canary", internet_->canary().counters().size());
-    internet_->clear_canary();
+  if (fakenet::FakeInternet* internet = network_->internet()) {
+    removed.emplace_back("canary", internet->canary().counters().size());
+    internet->clear_canary();
   }
   co_return removed;
 }
@@ -491,12 +382,12 @@ control::StateReport Application::count(const netfilter::NetworkCounts& network)
     report.counts.emplace_back("cgroups", objects->cgroups);
     report.counts.emplace_back("directories", objects->directories + objects->trash);
   }
-  report.counts.emplace_back("egressConnections", egress_->connections());
+  report.counts.emplace_back("egressConnections", network_->egress().connections());
   return report;
 }
 
 Task<control::StateReport> Application::state() {
-  auto work = [this] { return netfilter::count_network(*network_); };
+  auto work = [this] { return netfilter::count_network(network_->network()); };
   SANDLOT_CO_TRY(netfilter::NetworkCounts network,
                  co_await base::offload(*blocking_, std::move(work)));
   co_return count(network);

@@ -1,0 +1,86 @@
+// Everything between a sandbox's eth0 and the internet, as one part: the switch namespace, the way
+// out that --internet names, the DNS forwarder and the egress proxy. Made by the application; knows
+// no sandbox but by the lookups it is given.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "emulator/base/async.h"
+#include "emulator/config/options.h"
+#include "emulator/dns/forwarder.h"
+#include "emulator/fakenet/authority.h"
+#include "emulator/fakenet/fake_internet.h"
+#include "emulator/fakenet/hosts.h"
+#include "emulator/start_failure.h"
+#include "netfilter/egress/egress_proxy.h"
+#include "netfilter/network.h"
+#include "netfilter/policy.h"
+
+namespace emulator {
+
+class NetworkStack {
+ public:
+  // What the proxy asks about sandboxes (EgressProxy::Hooks).
+  struct Lookups {
+    std::function<std::optional<std::string>(const std::string& address)> id_by_address;
+    std::function<std::shared_ptr<const netfilter::Policy>(const std::string& id)> policy_of;
+  };
+
+  // `options` and `blocking` outlive the stack. `run_dir` is the instance's own.
+  NetworkStack(boost::asio::any_io_executor executor,
+               const config::Options& options,
+               base::BlockingPool& blocking,
+               std::filesystem::path run_dir);
+  NetworkStack(const NetworkStack&) = delete;
+  NetworkStack& operator=(const NetworkStack&) = delete;
+
+  // The file of the fake internet and its certificate authority, if there is one: before the
+  // templates are made, which trust it.
+  StartStep read_internet();
+  // Null without a fake internet, and after start().
+  const fakenet::Authority* internet_authority() const { return internet_authority_.get(); }
+
+  StartStep start(Lookups lookups);
+  // Makes the kernel of the sandbox's network obey `policy`, off the loop.
+  base::Task<> apply_policy(std::shared_ptr<const base::UniqueFd> netns,
+                            std::shared_ptr<const netfilter::Policy> policy);
+  // Egress and DNS; the fake internet goes last, by stop_internet().
+  boost::asio::awaitable<void> stop();
+  boost::asio::awaitable<void> stop_internet();
+
+  netfilter::SwitchNamespace& network() { return *network_; }
+  netfilter::egress::EgressProxy& egress() { return *egress_; }
+  fakenet::FakeInternet* internet() { return internet_.get(); }
+  // The machine's resolvers, whatever --internet says.
+  dns::HostResolvers& resolvers() { return resolvers_; }
+
+ private:
+  StartStep open_internet();
+  StartStep start_dns();
+  StartStep start_egress(Lookups lookups);
+
+  boost::asio::any_io_executor executor_;
+  const config::Options& options_;
+  base::BlockingPool& blocking_;
+  std::filesystem::path run_dir_;
+  std::unique_ptr<netfilter::SwitchNamespace> network_;
+  // With --internet fake: what it consists of until start(), then itself.
+  std::optional<fakenet::Hosts> internet_hosts_;
+  std::unique_ptr<fakenet::Authority> internet_authority_;
+  std::unique_ptr<fakenet::FakeInternet> internet_;
+  dns::HostResolvers resolvers_;
+  // Who answers for the internet, and where the questions leave.
+  dns::ServerList servers_;
+  dns::OpenSocket open_dns_socket_;
+  std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<netfilter::egress::EgressProxy> egress_;
+};
+
+}  // namespace emulator
