@@ -369,7 +369,8 @@ asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
   if (sandbox->state != State::kRunning) co_return;
   const std::string id = sandbox->info.sandbox_id;
   bool pauses = sandbox->info.auto_pause;
-  auto ended = pauses ? co_await pause(id) : co_await kill(id);
+  auto ending = pauses ? pause(id) : kill(id);
+  auto ended = co_await std::move(ending);
   if (ended) {
     base::log::info("sandbox.timeout", {{"sandbox", id}, {"then", pauses ? "paused" : "killed"}});
     co_return;

@@ -75,7 +75,7 @@ TEST(Lifecycle, AutoPausePausesAtTheEnd) {
   EXPECT_TRUE(within(3s, [&] {
     return emulator.api("GET", "/sandboxes/" + id).json().value("state", "") == "paused";
   }));
-  EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204);
+  EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204) << emulator.log();
 }
 
 TEST(Lifecycle, AKillCutsARunningStreamWithoutItsEnd) {

@@ -171,6 +171,22 @@ TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
   }
 }
 
+// `x ? co_await a : co_await b` destroys the result twice as well.
+TEST(Toolchain, NoCoAwaitIsABranchOfAConditionalExpression) {
+  static const std::regex branch(R"([?:]\s*co_await\b)");
+  for (const Source& source : product()) {
+    std::string all;
+    for (const std::string& line : source.lines) all += line.substr(0, line.find("//")) + "\n";
+    // A label or a range-for is not one: there must be a '?' before it in the same statement.
+    for (std::sregex_iterator at(all.begin(), all.end(), branch), end; at != end; ++at) {
+      auto where = static_cast<std::size_t>(at->position());
+      auto begin = all.find_last_of(";{}", where);
+      std::string statement = all.substr(begin + 1, where - begin);
+      EXPECT_EQ(statement.find('?'), std::string::npos) << source.path << ": " << statement;
+    }
+  }
+}
+
 TEST(Style, EveryHeaderOpensByIntroducingItself) {
   for (const Source& source : product()) {
     if (!source.path.ends_with(".h")) continue;

@@ -20,6 +20,7 @@ struct FakeWorld {
   int alive = 0;  // containers that exist
   int created = 0;
   bool frozen = false;
+  std::chrono::milliseconds freezing{};  // how long a freeze takes
   std::string answer = "ok";
   std::string last_configuration;
 };
@@ -43,6 +44,7 @@ class FakeContainer final : public namespaces::Container {
   pid_t pid() const override { return 1; }
   int control_fd() const override { return ours_.get(); }
   base::Task<> freeze() override {
+    if (world_.freezing.count() > 0) co_await base::sleep_for(world_.freezing);
     world_.frozen = true;
     co_return base::Result<>();
   }

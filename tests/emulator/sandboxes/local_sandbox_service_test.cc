@@ -136,6 +136,18 @@ class LocalSandboxServiceTest : public testing::Test {
   std::unique_ptr<LocalSandboxService> service;
 };
 
+TEST_F(LocalSandboxServiceTest, KilledWhileItPausesAtItsEndIsGone) {
+  world.freezing = 20ms;
+  std::string id = make(1s, true);
+  clock.advance(2s);
+  spin(10ms);
+  ASSERT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);  // shown so while it pauses
+  EXPECT_TRUE(run(service->kill(id)));
+  spin(40ms);
+  EXPECT_FALSE(service->get(id));
+  EXPECT_EQ(service->size(), 0U);
+}
+
 TEST_F(LocalSandboxServiceTest, ACreatedSandboxCanBeFoundByIdAndByAddress) {
   std::string id = make();
   EXPECT_EQ(service->get(id)->sandbox_id, id);
