@@ -11,6 +11,7 @@
 #include "emulator/base/deadline.h"
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/base/movable_clock.h"
 #include "emulator/base/posix.h"
 #include "emulator/cli/endpoint.h"
 #include "emulator/cli/exec_child.h"
@@ -54,6 +55,8 @@ class Application final : public control::ControlPort {
   bool ready() const override { return ready_; }
   Task<std::vector<std::pair<std::string, std::size_t>>> reset() override;
   Task<control::StateReport> state() override;
+  control::ClockReport clock() const override;
+  Task<> change_clock(control::ClockChange change) override;
 
  private:
   using Step = StartStep;
@@ -83,7 +86,7 @@ class Application final : public control::ControlPort {
   // Destroyed from the bottom up: what uses comes after what is used.
   InstanceDirectory instance_directory_;
   asio::io_context context_{1};
-  base::SystemClock clock_;
+  base::MovableClock clock_{context_.get_executor()};
   sandboxes::TemplateStore templates_;
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
@@ -357,11 +360,32 @@ int Application::run() {
 Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   std::vector<std::pair<std::string, std::size_t>> removed;
   removed.emplace_back("sandboxes", co_await service_->kill_all());
+  clock_.reset();
+  (void)co_await service_->clock_changed(fakeapi::envd::ClockSetting());
   if (fakenet::FakeInternet* internet = network_->internet()) {
     removed.emplace_back("canary", internet->canary().counters().size());
     internet->clear_canary();
   }
   co_return removed;
+}
+
+control::ClockReport Application::clock() const {
+  return {clock_.now(), clock_.offset(), clock_.frozen_at().has_value()};
+}
+
+Task<> Application::change_clock(control::ClockChange change) {
+  if (change.reset) clock_.reset();
+  if (change.freeze) *change.freeze ? clock_.freeze() : clock_.thaw();
+  // The agents first: what a woken deadline does must not meet one that lives in the past.
+  fakeapi::envd::ClockSetting setting;
+  auto since_epoch = [](base::TimePoint time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  };
+  setting.offset_ms = (clock_.offset() + change.advance).count();
+  if (auto frozen = clock_.frozen_at()) setting.frozen_ms = since_epoch(*frozen + change.advance);
+  auto told = co_await service_->clock_changed(setting);
+  clock_.advance(change.advance);
+  co_return told;
 }
 
 control::StateReport Application::count(const netfilter::NetworkCounts& network) const {

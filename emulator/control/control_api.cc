@@ -12,13 +12,19 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-http::Response json_response(int status, const Json& body) {
+constexpr std::size_t kLargestBody = 1U << 20U;
+
+http::Response text_response(int status, std::string json) {
   http::Response response;
   response.status = status;
   response.headers.add("Content-Type", "application/json");
   response.headers.add("Cache-Control", "no-store");
-  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  response.body = std::move(json);
   return response;
+}
+
+http::Response json_response(int status, const Json& body) {
+  return text_response(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 http::Response error_response(int status, std::string_view message) {
@@ -53,6 +59,8 @@ ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts)
   route("GET", "/_sandlot/readyz", &ControlApi::ready);
   route("POST", "/_sandlot/reset", &ControlApi::reset);
   route("GET", "/_sandlot/state", &ControlApi::state);
+  route("GET", "/_sandlot/clock", &ControlApi::clock);
+  route("POST", "/_sandlot/clock", &ControlApi::change_clock);
 }
 
 void ControlApi::add_route(std::string method, std::string_view path, http::RouteHandler handler) {
@@ -137,6 +145,26 @@ asio::awaitable<void> ControlApi::state(http::RoutedRequest request) {
     }
     for (const auto& [kind, count] : report->counts) body["counts"][kind] = count;
     response = json_response(200, body);
+  }
+  co_await request.connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::clock(http::RoutedRequest request) {
+  auto response = text_response(200, clock_json(port_.clock()));
+  co_await request.connection.send(std::move(response));
+}
+
+asio::awaitable<void> ControlApi::change_clock(http::RoutedRequest request) {
+  auto body = co_await request.connection.read_full_body(kLargestBody);
+  if (!body) co_return;
+  http::Response response;
+  auto change = parse_clock_change(*body);
+  if (!change) {
+    response = error_response(400, change.error().message());
+  } else if (auto changed = co_await port_.change_clock(*change); !changed) {
+    response = error_response(500, changed.error().message());
+  } else {
+    response = text_response(200, clock_json(port_.clock()));
   }
   co_await request.connection.send(std::move(response));
 }

@@ -1,5 +1,5 @@
 // The control API under /_sandlot/: what test harnesses ask of the emulator itself, next to the
-// cloud's own API. Routes built so far: livez, readyz, reset, state. Knows no sandbox; asks a
+// cloud's own API. Its own routes: livez, readyz, reset, state, clock. Knows no sandbox; asks a
 // ControlPort.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emulator/base/result.h"
+#include "emulator/control/clock_body.h"
 #include "fakeapi/http/connection.h"
 #include "fakeapi/http/router.h"
 
@@ -28,6 +29,8 @@ class ControlPort {
   // Kills every sandbox; what was removed, by kind.
   virtual base::Task<std::vector<std::pair<std::string, std::size_t>>> reset() = 0;
   virtual base::Task<StateReport> state() = 0;
+  virtual ClockReport clock() const = 0;
+  virtual base::Task<> change_clock(ClockChange change) = 0;
 };
 
 class ControlApi {
@@ -47,6 +50,8 @@ class ControlApi {
   boost::asio::awaitable<void> ready(fakeapi::http::RoutedRequest request);
   boost::asio::awaitable<void> reset(fakeapi::http::RoutedRequest request);
   boost::asio::awaitable<void> state(fakeapi::http::RoutedRequest request);
+  boost::asio::awaitable<void> clock(fakeapi::http::RoutedRequest request);
+  boost::asio::awaitable<void> change_clock(fakeapi::http::RoutedRequest request);
   // The reason to refuse, or "".
   std::string refusal(const fakeapi::http::RequestHead& head) const;
 

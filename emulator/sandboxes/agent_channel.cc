@@ -39,21 +39,30 @@ base::Error refusal(std::string_view answer) {
   return {code, "the sandbox's agent refused: " + std::string(text)};
 }
 
-}  // namespace
-
-base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration) {
+// Sends a message; with `wait` until it is answered by "ok". The descriptor is borrowed.
+base::Task<> tell(int control_fd, std::string message, bool wait) {
   int copy = ::fcntl(control_fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) co_return base::fail_errno("agent channel");
   asio::posix::stream_descriptor channel(co_await asio::this_coro::executor, copy);
-  std::string message = fakeapi::envd::encode(configuration);
   auto sent = ::send(copy, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) co_return base::fail_errno("agent channel");
+  if (!wait) co_return base::Result<>();
   auto waiting = receive_answer(channel);
   SANDLOT_CO_TRY(std::string answer,
                  co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
                                               "waiting for the sandbox's agent"));
   if (answer != "ok") co_return base::fail(refusal(answer));
   co_return base::Result<>();
+}
+
+}  // namespace
+
+base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration) {
+  return tell(control_fd, fakeapi::envd::encode(configuration), true);
+}
+
+base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock, bool wait) {
+  return tell(control_fd, fakeapi::envd::encode_clock(clock, wait), wait);
 }
 
 }  // namespace emulator::sandboxes

@@ -81,6 +81,7 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
     fakeapi::envd::SandboxConfiguration configuration = identity_of(item, blank.id);
     configuration.access_token = token;
     configuration.env_vars = request.env_vars;
+    configuration.clock = agent_clock_;
     int control = blank.container->control_fd();
     auto configured = co_await configure_agent(control, std::move(configuration));
     if (configured) co_return blank;
@@ -338,6 +339,22 @@ asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {
   base::log::warn("sandbox.died", {{"sandbox", sandbox->info.sandbox_id}});
   forget(sandbox);
   co_await sandbox->container->kill();
+}
+
+base::Task<> LocalSandboxService::clock_changed(fakeapi::envd::ClockSetting setting) {
+  agent_clock_ = setting;
+  std::vector<SandboxPtr> all;
+  for (const auto& [id, sandbox] : sandboxes_) all.push_back(sandbox);
+  base::Result<> result;
+  for (const SandboxPtr& sandbox : all) {
+    if (sandbox->state == State::kGone) continue;
+    bool runs = sandbox->state == State::kRunning;
+    int control = sandbox->container->control_fd();
+    auto told = co_await set_agent_clock(control, agent_clock_, runs);
+    // One that ended or stopped in the meantime has no time to tell.
+    if (!told && runs && sandbox->state == State::kRunning) result = std::move(told);
+  }
+  co_return result;
 }
 
 void LocalSandboxService::expire_sooner() {

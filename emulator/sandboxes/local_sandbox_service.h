@@ -21,6 +21,7 @@
 #include "emulator/sandboxes/blank_pool.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/sandbox_service.h"
+#include "fakeapi/envd/sandbox_configuration.h"
 #include "netfilter/policy.h"
 
 namespace emulator::sandboxes {
@@ -70,6 +71,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::optional<std::string> id_by_address(std::string_view address) const;
   // What may leave the sandbox now; nullptr when there is none by that name. For the egress proxy.
   std::shared_ptr<const netfilter::Policy> policy_of(std::string_view id) const;
+  // The clock that was given at construction reads otherwise now: tells every agent. Agents that
+  // are paused obey when they run again.
+  base::Task<> clock_changed(fakeapi::envd::ClockSetting setting);
   std::size_t size() const { return sandboxes_.size(); }
   // Kills every sandbox; how many there were.
   boost::asio::awaitable<std::size_t> kill_all();
@@ -122,6 +126,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::map<std::string, SandboxPtr, std::less<>> sandboxes_;
   std::map<std::string, std::string, std::less<>> id_by_address_;
   boost::asio::steady_timer deadline_changed_;
+  fakeapi::envd::ClockSetting agent_clock_;
   bool stopping_ = false;
   base::TaskGroup tasks_;
 };

@@ -129,6 +129,11 @@ class Agent {
     for (;;) {
       auto message = co_await control_.receive();
       if (!message || !*message) break;
+      if (auto clock = decode_clock(**message)) {
+        state_.configuration.clock = clock->clock;
+        if (clock->answer && !control_.send("ok")) break;
+        continue;
+      }
       base::Result<> configured = configure(**message);
       std::string answer = "ok";
       if (!configured) {

@@ -10,9 +10,8 @@ namespace fakeapi::envd {
 
 namespace {
 
-std::int64_t unix_now() {
-  auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+std::int64_t unix_now(const SandboxState& state) {
+  return std::chrono::duration_cast<std::chrono::seconds>(state.now().time_since_epoch()).count();
 }
 
 tl::unexpected<HttpError> http_fail(int status, std::string message) {
@@ -57,7 +56,7 @@ tl::expected<FileRequest, FileRequestError> check_file_request(const http::Reque
   auto query = parse_file_query(head.query(), std::move(operation));
   if (!query) return request_fail(400, query.error().message(), true);
   auto allowed = check_file_access(query->access, state.configuration.access_token,
-                                   head.headers.find("X-Access-Token"), unix_now());
+                                   head.headers.find("X-Access-Token"), unix_now(state));
   if (!allowed) return request_fail(401, allowed.error().message());
   auto user = file_user(query->username, state);
   if (!user) return request_fail(user.error().status, user.error().message);

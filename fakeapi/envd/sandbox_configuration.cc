@@ -22,6 +22,22 @@ void read_field(const json& object, const char* name, T& into) {
   }
 }
 
+json clock_json(const ClockSetting& clock) {
+  json object = {{"offsetMs", clock.offset_ms}};
+  if (clock.frozen_ms) object["frozenMs"] = *clock.frozen_ms;
+  return object;
+}
+
+void read_clock(const json& object, ClockSetting& into) {
+  if (!object.is_object()) return;
+  read_field(object, "offsetMs", into.offset_ms);
+  std::int64_t frozen = 0;
+  if (object.contains("frozenMs")) {
+    read_field(object, "frozenMs", frozen);
+    into.frozen_ms = frozen;
+  }
+}
+
 }  // namespace
 
 std::string encode(const SandboxConfiguration& configuration) {
@@ -37,6 +53,7 @@ std::string encode(const SandboxConfiguration& configuration) {
       {"memoryBytes", configuration.memory_bytes},
       {"diskBytes", configuration.disk_bytes},
       {"serve", configuration.serve},
+      {"clock", clock_json(configuration.clock)},
   };
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -56,6 +73,9 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
   read_field(object, "memoryBytes", configuration.memory_bytes);
   read_field(object, "diskBytes", configuration.disk_bytes);
   read_field(object, "serve", configuration.serve);
+  if (auto clock = object.find("clock"); clock != object.end()) {
+    read_clock(*clock, configuration.clock);
+  }
   auto variables = object.find("envVars");
   if (variables != object.end() && variables->is_object()) {
     for (const auto& [name, value] : variables->items()) {
@@ -66,6 +86,20 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
     return base::fail(Errc::kInvalidArgument, "configuration has no sandboxID");
   }
   return configuration;
+}
+
+std::string encode_clock(const ClockSetting& clock, bool answer) {
+  json object = {{"setClock", clock_json(clock)}, {"answer", answer}};
+  return object.dump();
+}
+
+std::optional<ClockMessage> decode_clock(std::string_view message) {
+  json object = json::parse(message, nullptr, false);
+  if (!object.is_object() || !object.contains("setClock")) return std::nullopt;
+  ClockMessage decoded;
+  read_clock(object["setClock"], decoded.clock);
+  read_field(object, "answer", decoded.answer);
+  return decoded;
 }
 
 }  // namespace fakeapi::envd

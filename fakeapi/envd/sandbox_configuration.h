@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,13 @@ namespace fakeapi::envd {
 
 inline constexpr const char* kEnvdVersion = "0.6.13";
 inline constexpr std::uint16_t kEnvdPort = 49983;
+
+// The emulator's clock, as the agent is to read it: the machine's and so much more, or one moment.
+struct ClockSetting {
+  std::int64_t offset_ms = 0;
+  std::optional<std::int64_t> frozen_ms;  // since the epoch
+  bool operator==(const ClockSetting&) const = default;
+};
 
 struct SandboxConfiguration {
   std::string sandbox_id;
@@ -30,9 +38,19 @@ struct SandboxConfiguration {
   // False: nobody's yet. The agent writes the files by which programs know where they are
   // (contract-envd 5.1), so that the later message need not, and serves nobody.
   bool serve = true;
+  ClockSetting clock;
 };
 
 std::string encode(const SandboxConfiguration& configuration);
 base::Result<SandboxConfiguration> decode_configuration(std::string_view message);
+
+// The other message there is: a new setting of the clock, and whether "ok" is expected for it (a
+// paused sandbox cannot give it).
+std::string encode_clock(const ClockSetting& clock, bool answer);
+struct ClockMessage {
+  ClockSetting clock;
+  bool answer = true;
+};
+std::optional<ClockMessage> decode_clock(std::string_view message);  // nullopt: it is none
 
 }  // namespace fakeapi::envd

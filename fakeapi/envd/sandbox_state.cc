@@ -11,4 +11,13 @@ std::map<std::string, std::string> SandboxState::global_environment() const {
   return variables;
 }
 
+std::chrono::system_clock::time_point SandboxState::now() const {
+  using std::chrono::milliseconds;
+  const ClockSetting& clock = configuration.clock;
+  if (clock.frozen_ms) {
+    return std::chrono::system_clock::time_point(milliseconds(*clock.frozen_ms));
+  }
+  return std::chrono::system_clock::now() + milliseconds(clock.offset_ms);
+}
+
 }  // namespace fakeapi::envd

@@ -20,6 +20,10 @@ struct SandboxState {
   // cannot be overridden (contract-envd 1.5, 2.4).
   std::map<std::string, std::string> global_environment() const;
 
+  // What time it is for everything that expires or is stamped. Programs in the sandbox see the
+  // machine's.
+  std::chrono::system_clock::time_point now() const;
+
   SandboxConfiguration configuration;
   UserDatabase users;
   // Of the last POST /init that was applied.

@@ -54,7 +54,7 @@ asio::awaitable<void> handle_metrics(HttpCall& call, SandboxState& state, CpuMet
       static_cast<std::uint64_t>(std::max<std::int64_t>(configuration.disk_bytes, 0)));
   auto total = static_cast<std::uint64_t>(std::max<std::int64_t>(configuration.memory_bytes, 0));
   std::uint64_t used = total > 0 ? std::min(usage.memory_bytes, total) : usage.memory_bytes;
-  auto now = std::chrono::system_clock::now().time_since_epoch();
+  auto now = state.now().time_since_epoch();
   json body = {
       {"ts", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
       {"cpu_count", configuration.cpu_count},
