@@ -28,6 +28,7 @@
 #include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "fakeapi/cloud/cloud_api.h"
+#include "fakeapi/envd/resource_usage.h"
 #include "namespaces/gc.h"
 #include "namespaces/instance.h"
 
@@ -189,6 +190,10 @@ Application::Step Application::start_service() {
   hooks.cut_egress = [this](const std::string& id) { network_->egress().cut_all(id); };
   hooks.apply_policy = [this](auto netns, auto policy) {
     return network_->apply_policy(std::move(netns), std::move(policy));
+  };
+  hooks.disk = [this](std::uint64_t size) {
+    auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
+    return sandboxes::DiskFigures{disk.used, disk.total};
   };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(

@@ -50,6 +50,7 @@ LocalSandboxService::LocalSandboxService(asio::any_io_executor executor,
       deadline_changed_(executor, asio::steady_timer::time_point::max()),
       tasks_(executor) {
   tasks_.spawn("expiry", expire());
+  tasks_.spawn("metrics", measure());
 }
 
 LocalSandboxService::~LocalSandboxService() = default;
@@ -292,6 +293,12 @@ base::Task<> LocalSandboxService::set_network(std::string id,
   co_return applied;
 }
 
+base::Result<std::vector<cloud::MetricSample>> LocalSandboxService::metrics(
+    std::string_view id) const {
+  SANDLOT_TRY(SandboxPtr sandbox, find(id));
+  return sandbox->metrics.all();
+}
+
 std::vector<cloud::TemplateSummary> LocalSandboxService::templates() const {
   std::vector<cloud::TemplateSummary> items;
   for (const Template& item : templates_.all()) {
@@ -378,6 +385,25 @@ asio::awaitable<void> LocalSandboxService::expire() {
       co_await deadline_changed_.async_wait(base::kUse);
     } else {
       co_await (clock_.sleep_until(next) || deadline_changed_.async_wait(base::kUse));
+    }
+  }
+}
+
+// A few at a time, so that no request waits for many sandboxes' files.
+asio::awaitable<void> LocalSandboxService::measure() {
+  while (!stopping_) {
+    co_await base::sleep_for(kMetricsInterval);
+    std::vector<SandboxPtr> running;
+    for (const auto& [id, sandbox] : sandboxes_) {
+      if (sandbox->state == State::kRunning) running.push_back(sandbox);
+    }
+    for (const SandboxPtr& sandbox : running) {
+      if (stopping_) co_return;
+      if (sandbox->state != State::kRunning) continue;
+      auto usage = sandbox->container->usage();
+      auto size = static_cast<std::uint64_t>(sandbox->info.disk_size_mb) << 20U;
+      if (usage) sandbox->metrics.add(sandbox->info, *usage, hooks_.disk(size), clock_.now());
+      co_await asio::post(executor_, base::kUse);
     }
   }
 }

@@ -19,6 +19,7 @@
 #include "emulator/base/task_group.h"
 #include "emulator/proxy/sandbox_directory.h"
 #include "emulator/sandboxes/blank_pool.h"
+#include "emulator/sandboxes/metrics_history.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/envd/sandbox_configuration.h"
@@ -38,6 +39,10 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns,
                                std::shared_ptr<const netfilter::Policy> policy)>
         apply_policy;
+    // The disk that sandboxes write to; a sandbox of this size (bytes) has so much of it.
+    std::function<DiskFigures(std::uint64_t size)> disk = [](std::uint64_t size) {
+      return DiskFigures{0, size};
+    };
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
@@ -63,6 +68,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> set_network(std::string id,
                            fakeapi::cloud::NetworkOptions network,
                            std::optional<bool> allow_internet_access) override;
+  base::Result<std::vector<fakeapi::cloud::MetricSample>> metrics(
+      std::string_view id) const override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
 
   std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
@@ -93,6 +100,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
     bool policy_changing = false;  // one change at a time
+    MetricsHistory metrics;
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
     std::shared_ptr<proxy::LiveConnections> connections =
@@ -116,6 +124,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   void expire_sooner();
   boost::asio::awaitable<void> watch(SandboxPtr sandbox);
   boost::asio::awaitable<void> expire();
+  boost::asio::awaitable<void> measure();
   boost::asio::awaitable<void> end_of_life(SandboxPtr sandbox);
 
   boost::asio::any_io_executor executor_;

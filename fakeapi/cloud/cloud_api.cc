@@ -113,6 +113,8 @@ struct CloudApi::Routes {
     add("POST", "/sandboxes/{sandboxID}/timeout", bind(&H::set_timeout));
     add("POST", "/sandboxes/{sandboxID}/refreshes", bind(&H::refresh));
     add("PUT", "/sandboxes/{sandboxID}/network", bind(&H::set_network));
+    add("GET", "/sandboxes/{sandboxID}/metrics", bind(&H::metrics));
+    add("GET", "/sandboxes/metrics", bind(&H::latest_metrics));
   }
 
   void add_template_routes() {

@@ -8,10 +8,8 @@ namespace {
 
 constexpr std::array kRoutes{
     // Sandboxes.
-    NotBuiltRoute{"GET", "/sandboxes/metrics", "reading sandbox metrics"},
     NotBuiltRoute{"GET", "/sandboxes/quota", "reading the quota"},
     NotBuiltRoute{"GET", "/sandboxes/events", "reading sandbox events"},
-    NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/metrics", "reading sandbox metrics"},
     NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
     NotBuiltRoute{"GET", "/v2/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/snapshots", "taking a snapshot"},

@@ -24,6 +24,11 @@ std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& d
 // An array of `ListedSandbox`.
 std::string sandbox_list_json(std::span<const SandboxInfo> sandboxes);
 
+// An array of `SandboxMetric`.
+std::string metrics_json(std::span<const MetricSample> samples);
+// {"sandboxes": {<id>: <SandboxMetric>}}
+std::string latest_metrics_json(const std::map<std::string, MetricSample>& by_sandbox);
+
 // An array of `Template`, E2B's shape.
 std::string template_list_json(std::span<const TemplateSummary> templates);
 // Novita's shape: one page of `templates`, with `total`, `page` (from 1), `limit`, `totalPages`.

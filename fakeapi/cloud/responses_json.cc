@@ -54,6 +54,19 @@ json listed_sandbox(const SandboxInfo& sandbox) {
   return value;
 }
 
+json metric(const MetricSample& sample) {
+  auto since_epoch = sample.time.time_since_epoch();
+  return {{"timestamp", base::format_rfc3339(sample.time)},
+          {"timestampUnix", std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count()},
+          {"cpuCount", sample.cpu_count},
+          {"cpuUsedPct", sample.cpu_used_percent},
+          {"memUsed", sample.memory_used},
+          {"memTotal", sample.memory_total},
+          {"memCache", sample.memory_cache},
+          {"diskUsed", sample.disk_used},
+          {"diskTotal", sample.disk_total}};
+}
+
 // "base" of "base" and of "team/base".
 std::string_view without_namespace(std::string_view name) {
   auto slash = name.rfind('/');
@@ -132,6 +145,20 @@ std::string sandbox_list_json(std::span<const SandboxInfo> sandboxes) {
   json array = json::array();
   for (const SandboxInfo& sandbox : sandboxes) array.push_back(listed_sandbox(sandbox));
   return text_of(array);
+}
+
+std::string metrics_json(std::span<const MetricSample> samples) {
+  json items = json::array();
+  for (const MetricSample& sample : samples) items.push_back(metric(sample));
+  return text_of(items);
+}
+
+std::string latest_metrics_json(const std::map<std::string, MetricSample>& by_sandbox) {
+  json items = json::object();
+  for (const auto& [id, sample] : by_sandbox) items[id] = metric(sample);
+  json body;
+  body["sandboxes"] = std::move(items);
+  return text_of(body);
 }
 
 std::string template_list_json(std::span<const TemplateSummary> templates) {

@@ -56,6 +56,18 @@ struct Connected {
   bool resumed = false;  // it was paused: 201 instead of 200
 };
 
+// What a running sandbox used at one moment. Sizes in bytes.
+struct MetricSample {
+  base::TimePoint time;
+  int cpu_count = 0;
+  double cpu_used_percent = 0;  // of all its processors, since the sample before
+  std::uint64_t memory_used = 0;
+  std::uint64_t memory_total = 0;
+  std::uint64_t memory_cache = 0;
+  std::uint64_t disk_used = 0;
+  std::uint64_t disk_total = 0;
+};
+
 struct TemplateSummary {
   std::string template_id;
   std::string build_id;
@@ -98,6 +110,8 @@ class SandboxService {
   virtual base::Task<> set_network(std::string id,
                                    NetworkOptions network,
                                    std::optional<bool> allow_internet_access) = 0;
+  // Oldest first; as many as are kept. Empty for a fresh sandbox.
+  virtual base::Result<std::vector<MetricSample>> metrics(std::string_view id) const = 0;
   virtual std::vector<TemplateSummary> templates() const = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "fakeapi/cloud/bodies.h"
 #include "fakeapi/cloud/filter.h"
 #include "fakeapi/cloud/limits.h"
+#include "fakeapi/cloud/metrics_query.h"
 #include "fakeapi/cloud/pagination.h"
 #include "fakeapi/cloud/request.h"
 #include "fakeapi/cloud/responses.h"
@@ -149,6 +150,24 @@ Answer SandboxesHandler::set_network(http::RoutedRequest request) {
       co_await service_.set_network(id, std::move(wanted.network), wanted.allow_internet_access);
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
   co_return no_content();
+}
+
+Answer SandboxesHandler::metrics(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(MetricsRange range, parse_metrics_range(request.head.query()));
+  auto samples = service_.metrics(id);
+  if (!samples) co_return Failure(translate(std::move(samples).error(), id));
+  co_return json_response(200, metrics_json(within(*samples, range)));
+}
+
+Answer SandboxesHandler::latest_metrics(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(auto ids, parse_sandbox_ids(request.head.query()));
+  std::map<std::string, MetricSample> latest;
+  for (const std::string& id : ids) {
+    auto samples = service_.metrics(id);
+    if (samples && !samples->empty()) latest[id] = samples->back();
+  }
+  co_return json_response(200, latest_metrics_json(latest));
 }
 
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {

@@ -1,6 +1,7 @@
-// The sandbox routes: create, connect, resume, lists, get, kill, timeout, refreshes, pause. Each
-// method takes a routed request and returns the whole response, or an Error that cloud_api turns
-// into one. Stateless; the machine is behind SandboxService. JSON is in bodies and responses.
+// The sandbox routes: create, connect, resume, lists, get, kill, timeout, refreshes, pause,
+// network, metrics. Each method takes a routed request and returns the whole response, or an Error
+// that cloud_api turns into one. Stateless; the machine is behind SandboxService. JSON is in bodies
+// and responses.
 #pragma once
 
 #include <string>
@@ -30,6 +31,9 @@ class SandboxesHandler {
   Answer set_timeout(http::RoutedRequest request);
   Answer refresh(http::RoutedRequest request);
   Answer set_network(http::RoutedRequest request);
+  Answer metrics(http::RoutedRequest request);
+  // The newest sample of each of several sandboxes. Those that are gone or fresh have none.
+  Answer latest_metrics(http::RoutedRequest request);
 
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.

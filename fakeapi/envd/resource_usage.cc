@@ -114,9 +114,9 @@ ResourceUsage read_resource_usage() {
   return usage;
 }
 
-DiskUsage read_disk_usage(std::uint64_t limit) {
+DiskUsage read_disk_usage(std::uint64_t limit, const char* path) {
   struct statvfs info {};
-  if (::statvfs("/", &info) != 0) return {limit, 0};
+  if (::statvfs(path, &info) != 0) return {limit, 0};
   DiskUsage usage;
   std::uint64_t available = info.f_bavail * info.f_frsize;
   usage.total = info.f_blocks * info.f_frsize;

@@ -20,8 +20,9 @@ struct DiskUsage {
   std::uint64_t used = 0;
 };
 
-// Of "/"; `limit` (bytes, 0 = none) is reported as the size where the file system is larger.
-DiskUsage read_disk_usage(std::uint64_t limit);
+// Of the file system that holds `path`; `limit` (bytes, 0 = none) is reported as the size where the
+// file system is larger.
+DiskUsage read_disk_usage(std::uint64_t limit, const char* path = "/");
 
 // Turns CPU time into a percentage of all processors since the previous call.
 class CpuMeter {

@@ -166,30 +166,13 @@ TEST_F(Client, OneConnectionCarriesManyRequests) {
 }
 
 TEST_F(Client, AHandlerThatThrowsAnswers500) {
-  struct Vanishing : cloud::SandboxService {
+  struct Vanishing : FakeSandboxService {
+    using FakeSandboxService::FakeSandboxService;
     base::Task<cloud::SandboxInfo> create(cloud::NewSandbox) override {
       throw std::runtime_error("bug");
     }
     std::vector<cloud::SandboxInfo> list() const override { throw std::runtime_error("bug"); }
-    base::Result<cloud::SandboxInfo> get(std::string_view) const override {
-      return cloud::SandboxInfo();
-    }
-    base::Task<> kill(std::string) override { co_return base::Result<>(); }
-    base::Result<> set_timeout(std::string_view, std::chrono::seconds) override { return {}; }
-    base::Task<cloud::Connected> connect(std::string, std::chrono::seconds) override {
-      throw std::runtime_error("bug");
-    }
-    base::Task<cloud::SandboxInfo> resume(std::string,
-                                          std::chrono::seconds,
-                                          std::optional<bool>) override {
-      throw std::runtime_error("bug");
-    }
-    base::Task<> pause(std::string) override { co_return base::Result<>(); }
-    base::Task<> set_network(std::string, cloud::NetworkOptions, std::optional<bool>) override {
-      co_return base::Result<>();
-    }
-    std::vector<cloud::TemplateSummary> templates() const override { return {}; }
-  } service;
+  } service(clock_);
   api_ = std::make_unique<cloud::CloudApi>(service, clock_, cloud::CloudOptions());
   expect_error(get("/v2/sandboxes"), 500);
   expect_error(post("/sandboxes", R"({"templateID":"base"})"), 500);

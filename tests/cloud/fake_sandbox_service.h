@@ -26,7 +26,7 @@ class ManualClock final : public base::Clock {
   base::TimePoint now_ = base::TimePoint(std::chrono::milliseconds(1789984800123));
 };
 
-class FakeSandboxService final : public cloud::SandboxService {
+class FakeSandboxService : public cloud::SandboxService {
  public:
   explicit FakeSandboxService(ManualClock& clock) : clock_(clock) {
     add_template("base", "base");
@@ -129,6 +129,11 @@ class FakeSandboxService final : public cloud::SandboxService {
     co_return base::Result<>();
   }
 
+  base::Result<std::vector<cloud::MetricSample>> metrics(std::string_view id) const override {
+    SANDLOT_TRY(cloud::SandboxInfo known, get(id));
+    return samples;
+  }
+  std::vector<cloud::MetricSample> samples;  // of every sandbox
   std::vector<cloud::TemplateSummary> templates() const override { return templates_; }
 
   // Makes a sandbox directly, a second after the one before.
