@@ -198,6 +198,7 @@ Application::Step Application::start_service() {
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
+  service_->set_max_running(options_.max_sandboxes);
   blanks_->keep_ready(*templates_.find("base"));
   return {};
 }
@@ -278,6 +279,7 @@ Application::Step Application::start_listening() {
   fakeapi::cloud::CloudOptions cloud;
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
+  if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
   return start_dns();
 }

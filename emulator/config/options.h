@@ -2,6 +2,7 @@
 // application and the commands. Says nothing about where a value came from (settings.h does).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -22,6 +23,13 @@ enum class DnsMode { kForward, kDirect };
 // Which API keys are good: every non-empty one, or only those in api_keys.
 enum class Auth { kAny, kStrict };
 
+// So many creates in so long.
+struct CreateRate {
+  unsigned count = 0;
+  std::chrono::seconds per{};
+  bool operator==(const CreateRate&) const = default;
+};
+
 struct Options {
   std::vector<std::string> hosts = {"127.0.0.1", "::1"};  // listen addresses, numeric
   std::uint16_t port = kDefaultPort;                      // http and https; 0 = any free one
@@ -29,6 +37,8 @@ struct Options {
   std::optional<std::uint16_t> dns_port;                  // embedded DNS, udp and tcp
   std::string dns_host = "127.0.0.1";                     // its listen address, numeric
   std::string domain = "localhost";                       // lower case, no leading or trailing dot
+  std::optional<unsigned> max_sandboxes;                  // running at once; beyond it 429
+  std::optional<CreateRate> create_rate;                  // beyond it 429 with Retry-After
   unsigned pool = 4;                                      // blank sandboxes per template in use
   std::filesystem::path data_dir = "/var/lib/sandlot";
   std::filesystem::path run_dir = "/run/sandlot";

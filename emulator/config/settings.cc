@@ -99,6 +99,38 @@ base::Result<> apply_pool(Options& options, const Texts& texts) {
   return {};
 }
 
+std::optional<unsigned> count_from_one(std::string_view text) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && value > 0 && value <= 1000000 ? std::optional(value) : std::nullopt;
+}
+
+base::Result<> apply_max_sandboxes(Options& options, const Texts& texts) {
+  options.max_sandboxes.reset();
+  if (texts.back() == "unlimited") return {};
+  options.max_sandboxes = count_from_one(texts.back());
+  if (!options.max_sandboxes) return wrong(texts.back(), "a number of sandboxes, or 'unlimited'");
+  return {};
+}
+
+// "5", "5/s", "100/m", "1000/h".
+base::Result<> apply_create_rate(Options& options, const Texts& texts) {
+  const std::string& text = texts.back();
+  options.create_rate.reset();
+  if (text == "unlimited") return {};
+  auto slash = text.find('/');
+  std::string_view unit =
+      slash == std::string::npos ? "s" : std::string_view(text).substr(slash + 1);
+  auto count = count_from_one(std::string_view(text).substr(0, slash));
+  std::chrono::seconds per{unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0};
+  if (!count || per.count() == 0) {
+    return wrong(text, "a rate of creates (5/s, 100/m, 1000/h), or 'unlimited'");
+  }
+  options.create_rate = CreateRate{*count, per};
+  return {};
+}
+
 base::Result<std::filesystem::path> absolute_path(const std::string& text) {
   if (text.empty() || text.front() != '/') return wrong(text, "an absolute path");
   std::filesystem::path path = std::filesystem::path(text).lexically_normal();
@@ -208,6 +240,11 @@ constexpr Setting kSettings[] = {
      apply_dns_host},
     {"domain", "NAME", "localhost", "base domain of the public URLs", false, false, apply_domain},
     {"pool", "N", "4", "blank sandboxes kept ready per template in use", false, false, apply_pool},
+    {"max-sandboxes", "N", "unlimited", "sandboxes that run at once; one more is 429", false, false,
+     apply_max_sandboxes},
+    {"create-rate", "RATE", "unlimited",
+     "creates: 5/s, 100/m, 1000/h; one more is 429 with Retry-After", false, false,
+     apply_create_rate},
     {"data-dir", "DIR", "/var/lib/sandlot",
      "templates, sandboxes, the CA; $XDG_STATE_HOME/sandlot when that is set", false, false,
      apply_data_dir},
@@ -227,8 +264,6 @@ constexpr Setting kSettings[] = {
     {"log-level", "LEVEL", "info", "debug, info, warn, error", false, false, apply_log_level},
     {"log-format", "FORMAT", "human", "human, json", false, false, apply_log_format},
     // Known, not built yet.
-    {"max-sandboxes", "N", "unlimited", "", false, false, nullptr},
-    {"create-rate", "N", "unlimited", "", false, false, nullptr},
     {"seed", "N", "random", "", false, false, nullptr},
 };
 

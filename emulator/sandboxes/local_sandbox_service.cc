@@ -6,6 +6,7 @@
 
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
 #include "netfilter/slot_policy.h"
 
@@ -108,6 +109,9 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   }
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
+  SANDLOT_CO_CHECK(check_room());
+  ++starting_;
+  base::ScopeExit started([this] { --starting_; });
   std::string token = request.secure ? base::random_hex(32) : "";
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
   SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
@@ -185,6 +189,17 @@ base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono
   return {};
 }
 
+base::Result<> LocalSandboxService::check_room() const {
+  if (!max_running_) return {};
+  auto running = static_cast<std::size_t>(
+      std::count_if(sandboxes_.begin(), sandboxes_.end(),
+                    [](const auto& item) { return item.second->state != State::kPaused; }));
+  if (running + starting_ < *max_running_) return {};
+  return base::fail(Errc::kResourceExhausted,
+                    "Sandbox limit reached: " + std::to_string(*max_running_) +
+                        " may run at once (--max-sandboxes)");
+}
+
 base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
   sandbox->state = State::kPausing;
   sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
@@ -205,6 +220,7 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
 }
 
 base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
+  SANDLOT_CO_CHECK(check_room());
   sandbox->state = State::kResuming;
   auto thawed = co_await sandbox->container->thaw();
   if (sandbox->state == State::kGone) {

@@ -54,6 +54,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                       Hooks hooks);
   ~LocalSandboxService() override;
 
+  // Before the first create; nullopt: no limit.
+  void set_max_running(std::optional<std::size_t> limit) { max_running_ = limit; }
+  std::optional<std::size_t> max_running() const override { return max_running_; }
   base::Task<fakeapi::cloud::SandboxInfo> create(fakeapi::cloud::NewSandbox request) override;
   std::vector<fakeapi::cloud::SandboxInfo> list() const override;
   base::Result<fakeapi::cloud::SandboxInfo> get(std::string_view id) const override;
@@ -118,6 +121,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> apply_policy(const SlotLease& slot,
                             std::shared_ptr<const netfilter::Policy> before,
                             std::shared_ptr<const netfilter::Policy> after);
+  // kResourceExhausted when one more would be too many.
+  base::Result<> check_room() const;
   base::Task<> freeze(SandboxPtr sandbox);
   base::Task<> thaw(SandboxPtr sandbox);
   void forget(const SandboxPtr& sandbox);
@@ -136,6 +141,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::map<std::string, std::string, std::less<>> id_by_address_;
   boost::asio::steady_timer deadline_changed_;
   fakeapi::envd::ClockSetting agent_clock_;
+  std::optional<std::size_t> max_running_;
+  std::size_t starting_ = 0;  // creates under way
   bool stopping_ = false;
   base::TaskGroup tasks_;
 };

@@ -89,6 +89,13 @@ Error is_paused(std::string_view id) {
   return {Errc::kConflict, "Sandbox " + quoted(id) + " is paused"};
 }
 
+http::Response too_many_creates(std::chrono::seconds retry_after) {
+  http::Response response =
+      error_response(429, "Rate limit exceeded: too many sandboxes are being created");
+  response.headers.add("Retry-After", std::to_string(retry_after.count()));
+  return response;
+}
+
 Error not_built(std::string_view what, std::string_view reason) {
   std::string message = std::string(what) + " is not built yet in Sandlot " SANDLOT_VERSION;
   if (!reason.empty()) message.append(": ").append(reason);

@@ -4,6 +4,7 @@
 // for a success (contract-novita 2.0).
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ base::Error sandbox_not_found(std::string_view id);
 base::Error already_paused(std::string_view id);
 base::Error already_running(std::string_view id);
 base::Error is_paused(std::string_view id);
+
+// 429, with the time after which a client may try again (E2B's SDKs do so by themselves).
+http::Response too_many_creates(std::chrono::seconds retry_after);
 
 // "<what> is not built yet in Sandlot <version>[: reason]": the 501 of routes and options that are
 // not there yet.

@@ -82,7 +82,7 @@ http::Response no_such_route(const http::RequestHead& head, std::vector<std::str
 struct CloudApi::Routes {
   Routes(SandboxService& service, base::Clock& clock, CloudOptions given)
       : options(std::move(given)),
-        sandboxes(service, clock, options.public_domain),
+        sandboxes(service, clock, options.public_domain, options.create_rate),
         templates(service) {
     add_sandbox_routes();
     add_template_routes();
@@ -115,6 +115,7 @@ struct CloudApi::Routes {
     add("PUT", "/sandboxes/{sandboxID}/network", bind(&H::set_network));
     add("GET", "/sandboxes/{sandboxID}/metrics", bind(&H::metrics));
     add("GET", "/sandboxes/metrics", bind(&H::latest_metrics));
+    add("GET", "/sandboxes/quota", bind(&H::quota));
   }
 
   void add_template_routes() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "fakeapi/cloud/rate_limiter.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/http/connection.h"
 
@@ -17,6 +18,8 @@ struct CloudOptions {
   // "localhost:7463": the `domain` of create and connect responses, unless the request's Host
   // begins with "api.".
   std::string public_domain;
+  // Creates; nullopt: as many as come.
+  std::optional<RateLimiter> create_rate;
 };
 
 class CloudApi {

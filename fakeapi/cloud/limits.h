@@ -1,4 +1,4 @@
-// How long a sandbox may live (contract-novita 3.2). Pure.
+// How long a sandbox may live, and how large it may be (contract-novita 3.2). Pure.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,10 @@ namespace fakeapi::cloud {
 
 inline constexpr std::chrono::seconds kDefaultTimeout{300};
 inline constexpr std::chrono::hours kLongestTimeout{1};
+// The largest sandbox of the cloud's paid tier, and its disk (contract-novita 3.2).
+inline constexpr int kMaxVcpu = 8;
+inline constexpr int kMaxRamMb = 8192;
+inline constexpr int kDiskMb = 20480;
 
 // At most an hour from now, unless metadata says long_running = "true". The cloud shortens, it does
 // not refuse.

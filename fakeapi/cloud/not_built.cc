@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::array kRoutes{
     // Sandboxes.
-    NotBuiltRoute{"GET", "/sandboxes/quota", "reading the quota"},
     NotBuiltRoute{"GET", "/sandboxes/events", "reading sandbox events"},
     NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
     NotBuiltRoute{"GET", "/v2/sandboxes/{sandboxID}/logs", "reading sandbox logs"},

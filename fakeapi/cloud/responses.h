@@ -24,6 +24,15 @@ std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& d
 // An array of `ListedSandbox`.
 std::string sandbox_list_json(std::span<const SandboxInfo> sandboxes);
 
+// What runs now, of what may (contract-novita 2.1). Where nothing limits the number of sandboxes,
+// the limits are those that fit into an integer of every client.
+struct QuotaUsage {
+  std::size_t sandboxes = 0;
+  std::int64_t cpus = 0;
+  std::int64_t memory_mb = 0;
+};
+std::string quota_json(std::optional<std::size_t> max_running, const QuotaUsage& usage);
+
 // An array of `SandboxMetric`.
 std::string metrics_json(std::span<const MetricSample> samples);
 // {"sandboxes": {<id>: <SandboxMetric>}}

@@ -1,5 +1,8 @@
+#include <limits>
+
 #include <nlohmann/json.hpp>
 
+#include "fakeapi/cloud/limits.h"
 #include "fakeapi/cloud/responses.h"
 
 namespace fakeapi::cloud {
@@ -145,6 +148,25 @@ std::string sandbox_list_json(std::span<const SandboxInfo> sandboxes) {
   json array = json::array();
   for (const SandboxInfo& sandbox : sandboxes) array.push_back(listed_sandbox(sandbox));
   return text_of(array);
+}
+
+std::string quota_json(std::optional<std::size_t> max_running, const QuotaUsage& usage) {
+  constexpr std::int64_t kUnlimited = std::numeric_limits<std::int32_t>::max();
+  auto times = [&](std::int64_t each) {
+    return max_running ? static_cast<std::int64_t>(*max_running) * each : kUnlimited;
+  };
+  json body;
+  body["limit"] = {{"concurrentInstances", times(1)},
+                   {"concurrentVcpu", times(kMaxVcpu)},
+                   {"concurrentRamMb", times(kMaxRamMb)},
+                   {"maxLengthHours", kLongestTimeout.count()},
+                   {"diskMb", kDiskMb},
+                   {"maxVcpu", kMaxVcpu},
+                   {"maxRamMb", kMaxRamMb}};
+  body["usage"] = {{"concurrentInstances", usage.sandboxes},
+                   {"concurrentVcpu", usage.cpus},
+                   {"concurrentRamMb", usage.memory_mb}};
+  return text_of(body);
 }
 
 std::string metrics_json(std::span<const MetricSample> samples) {

@@ -84,6 +84,9 @@ class SandboxService {
  public:
   virtual ~SandboxService() = default;
 
+  // How many may run at once; nullopt: as many as the machine bears. One more is
+  // kResourceExhausted, at create and when a paused one is to go on.
+  virtual std::optional<std::size_t> max_running() const = 0;
   // kNotFound "template '<id>' not found"; kUnavailable when the template's root file system is
   // missing.
   virtual base::Task<SandboxInfo> create(NewSandbox request) = 0;

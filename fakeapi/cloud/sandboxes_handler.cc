@@ -23,6 +23,9 @@ using Answer = SandboxesHandler::Answer;
 Answer SandboxesHandler::create(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(NewSandbox wanted, parse_new_sandbox(body));
+  if (create_rate_) {
+    if (auto wait = create_rate_->take(clock_.now())) co_return too_many_creates(*wait);
+  }
   SANDLOT_CO_TRY(SandboxInfo info, co_await service_.create(std::move(wanted)));
   co_return sandbox_response(201, info, request.head);
 }
@@ -168,6 +171,17 @@ Answer SandboxesHandler::latest_metrics(http::RoutedRequest request) {
     if (samples && !samples->empty()) latest[id] = samples->back();
   }
   co_return json_response(200, latest_metrics_json(latest));
+}
+
+Answer SandboxesHandler::quota(http::RoutedRequest) {
+  QuotaUsage usage;
+  for (const SandboxInfo& info : service_.list()) {
+    if (info.state != SandboxState::kRunning) continue;
+    ++usage.sandboxes;
+    usage.cpus += info.cpu_count;
+    usage.memory_mb += info.memory_mb;
+  }
+  co_return json_response(200, quota_json(service_.max_running(), usage));
 }
 
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {

@@ -1,12 +1,13 @@
 // The sandbox routes: create, connect, resume, lists, get, kill, timeout, refreshes, pause,
-// network, metrics. Each method takes a routed request and returns the whole response, or an Error
-// that cloud_api turns into one. Stateless; the machine is behind SandboxService. JSON is in bodies
-// and responses.
+// network, metrics, quota. Each method takes a routed request and returns the whole response, or an
+// Error that cloud_api turns into one. Stateless; the machine is behind SandboxService. JSON is in
+// bodies and responses.
 #pragma once
 
 #include <string>
 
 #include "emulator/base/clock.h"
+#include "fakeapi/cloud/rate_limiter.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/http/router.h"
 
@@ -14,8 +15,14 @@ namespace fakeapi::cloud {
 
 class SandboxesHandler {
  public:
-  SandboxesHandler(SandboxService& service, base::Clock& clock, std::string public_domain)
-      : service_(service), clock_(clock), public_domain_(std::move(public_domain)) {}
+  SandboxesHandler(SandboxService& service,
+                   base::Clock& clock,
+                   std::string public_domain,
+                   std::optional<RateLimiter> create_rate)
+      : service_(service),
+        clock_(clock),
+        public_domain_(std::move(public_domain)),
+        create_rate_(std::move(create_rate)) {}
 
   using Answer = base::Task<http::Response>;
 
@@ -34,6 +41,7 @@ class SandboxesHandler {
   Answer metrics(http::RoutedRequest request);
   // The newest sample of each of several sandboxes. Those that are gone or fresh have none.
   Answer latest_metrics(http::RoutedRequest request);
+  Answer quota(http::RoutedRequest request);
 
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.
@@ -47,6 +55,7 @@ class SandboxesHandler {
   SandboxService& service_;
   base::Clock& clock_;
   std::string public_domain_;
+  std::optional<RateLimiter> create_rate_;
 };
 
 }  // namespace fakeapi::cloud

@@ -33,6 +33,9 @@ class FakeSandboxService : public cloud::SandboxService {
     add_template("tpl7interpreter0000x", "code-interpreter-v1");
   }
 
+  std::optional<std::size_t> max_running() const override { return limit; }
+  std::optional<std::size_t> limit;
+
   base::Task<cloud::SandboxInfo> create(cloud::NewSandbox request) override {
     last_request = request;
     if (auto failure = take_failure()) co_return base::Failure(*failure);

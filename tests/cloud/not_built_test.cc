@@ -71,7 +71,6 @@ TEST_F(NotBuilt, NothingThatAnSdkCallsIsUnknown) {
            Call{"PUT", "/sandboxes/iadd1/network"},
            Call{"POST", "/sandboxes/iadd1/volume-mounts"},
            Call{"DELETE", "/sandboxes/iadd1/volume-mounts?path=%2Fmnt&force=true"},
-           Call{"GET", "/sandboxes/quota"},
            Call{"GET", "/sandboxes/events?limit=5"},
            Call{"POST", "/sandboxes/iadd1/commit"},
            Call{"GET", "/sandboxes/iadd1/logs"},

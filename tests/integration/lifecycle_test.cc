@@ -78,6 +78,31 @@ TEST(Lifecycle, AutoPausePausesAtTheEnd) {
   EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204) << emulator.log();
 }
 
+TEST(Lifecycle, LimitsAreThoseOfTheCommandLine) {
+  TempDir dir;
+  EmulatorProcess::Options options;
+  options.flags = {"--max-sandboxes", "2", "--create-rate", "3/h"};
+  EmulatorProcess emulator(dir.path(), options);
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  std::string id = emulator.create();
+  EXPECT_NE(emulator.create(), "");
+  HttpAnswer answer;
+  EXPECT_EQ(emulator.create(Json::object(), &answer), "");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_NE(answer.body.find("Sandbox limit reached"), std::string::npos) << answer.body;
+  EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + id).status, 204);
+  EXPECT_EQ(emulator.create(Json::object(), &answer), "");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_NE(answer.body.find("Rate limit exceeded"), std::string::npos) << answer.body;
+  Json quota = emulator.api("GET", "/sandboxes/quota").json();
+  EXPECT_EQ(quota["limit"]["concurrentInstances"], 2);
+  EXPECT_EQ(quota["usage"]["concurrentInstances"], 1);
+  EXPECT_EQ(emulator.api("POST", "/_sandlot/clock", {{"advance", "59m"}}).status, 200);
+  EXPECT_EQ(emulator.create(Json::object(), &answer), "");
+  EXPECT_EQ(emulator.api("POST", "/_sandlot/clock", {{"advance", "2m"}}).status, 200);
+  EXPECT_NE(emulator.create(), "");
+}
+
 TEST(Lifecycle, AKillCutsARunningStreamWithoutItsEnd) {
   TempDir dir;
   EmulatorProcess emulator(dir.path());

@@ -89,6 +89,8 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"dns-port", "53"},
                                                       {"dns-host", "127.0.0.2"},
                                                       {"domain", "sbx.localhost"},
+                                                      {"max-sandboxes", "3"},
+                                                      {"create-rate", "100/m"},
                                                       {"pool", "0"},
                                                       {"data-dir", "/tmp/d"},
                                                       {"run-dir", "/tmp/r"},
@@ -198,13 +200,31 @@ TEST(CommandLine, TheFakeInternetMayHaveAFile) {
   EXPECT_EQ(file->options.internet_file, "hosts.json");
 }
 
+TEST(CommandLine, LimitsAreNumbersRatesOrUnlimited) {
+  auto rate = [](const std::string& text) {
+    return World().read({"serve", "--create-rate", text})->options.create_rate;
+  };
+  EXPECT_EQ(rate("5"), (CreateRate{5, std::chrono::seconds(1)}));
+  EXPECT_EQ(rate("5/s"), (CreateRate{5, std::chrono::seconds(1)}));
+  EXPECT_EQ(rate("100/m"), (CreateRate{100, std::chrono::minutes(1)}));
+  EXPECT_EQ(rate("1000/h"), (CreateRate{1000, std::chrono::hours(1)}));
+  EXPECT_EQ(rate("unlimited"), std::nullopt);
+  for (std::string bad : {"0", "-1", "5/d", "/s", "5/", "five"}) {
+    World().expect_refusal({"serve", "--create-rate=" + bad}, kUsage, "100/m");
+  }
+  EXPECT_EQ(World().read({"serve", "--max-sandboxes", "7"})->options.max_sandboxes, 7U);
+  for (std::string bad : {"0", "many", "1.5"}) {
+    World().expect_refusal({"serve", "--max-sandboxes=" + bad}, kUsage, "unlimited");
+  }
+}
+
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {
   World().expect_refusal({"serve", "--internet", "netns:x"}, kUsage, "not built yet");
   World().expect_refusal({"serve", "--seed", "1"}, kUsage, "--seed is not built yet");
   World().expect_refusal({"trust", "install"}, kUsage, "sandlot trust is not built yet");
   World world;
-  world.variables["SANDLOT_MAX_SANDBOXES"] = "3";
-  world.expect_refusal({"serve"}, kConfiguration, "SANDLOT_MAX_SANDBOXES is not built yet");
+  world.variables["SANDLOT_SEED"] = "3";
+  world.expect_refusal({"serve"}, kConfiguration, "SANDLOT_SEED is not built yet");
 }
 
 TEST(CommandLine, SectionsAndDoubledKeysAreRefused) {

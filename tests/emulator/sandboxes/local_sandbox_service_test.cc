@@ -136,6 +136,45 @@ class LocalSandboxServiceTest : public testing::Test {
   std::unique_ptr<LocalSandboxService> service;
 };
 
+TEST_F(LocalSandboxServiceTest, RunsNoMoreThanItMay) {
+  service->set_max_running(2);
+  std::string first = make();
+  std::string second = make();
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  auto refused = run(service->create(request));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::kResourceExhausted);
+  EXPECT_EQ(refused.error().message(),
+            "Sandbox limit reached: 2 may run at once (--max-sandboxes)");
+  // A paused one takes no place, and needs one to go on.
+  ASSERT_TRUE(run(service->pause(first)));
+  std::string third = make();
+  auto resumed = run(service->connect(first, 60s));
+  ASSERT_FALSE(resumed);
+  EXPECT_EQ(resumed.error().code(), Errc::kResourceExhausted);
+  EXPECT_EQ(service->get(first)->state, cloud::SandboxState::kPaused);
+  EXPECT_TRUE(run(service->kill(third)));
+  EXPECT_TRUE(run(service->connect(first, 60s)));
+}
+
+TEST_F(LocalSandboxServiceTest, TwoCreatesAtOnceDoNotShareTheLastPlace) {
+  service->set_max_running(1);
+  int made = 0;
+  int refused = 0;
+  for (int i = 0; i < 3; ++i) {
+    cloud::NewSandbox request;
+    request.template_id = "base";
+    asio::co_spawn(context, service->create(request),
+                   [&](const std::exception_ptr&, base::Result<cloud::SandboxInfo> result) {
+                     ++(result ? made : refused);
+                   });
+  }
+  spin(100ms);
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(refused, 2);
+}
+
 TEST_F(LocalSandboxServiceTest, KilledWhileItPausesAtItsEndIsGone) {
   world.freezing = 20ms;
   std::string id = make(1s, true);
