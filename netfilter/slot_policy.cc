@@ -35,13 +35,23 @@ base::Result<> load(int netns_fd, const std::string& rules, const RuleLoader& lo
   });
 }
 
+// With the second way of refusing where the kernel does not have the first: worse manners, the same
+// policy.
+base::Result<> load_policy(int netns_fd, const Policy& policy, const RuleLoader& loader) {
+  auto silent = load(netns_fd, slot_rules(policy, Refusal::kSilent), loader);
+  if (silent || !policy.restricts()) return silent;
+  auto plain = load(netns_fd, slot_rules(policy, Refusal::kError), loader);
+  if (plain) base::log::debug("policy.no_nfqueue", {{"error", silent.error().message()}});
+  return plain;
+}
+
 }  // namespace
 
 base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleLoader& loader) {
-  auto applied = load(netns_fd, slot_rules(policy), loader);
+  auto applied = load_policy(netns_fd, policy, loader);
   if (applied) return {};
   base::log::error("policy.not_applied", {{"error", applied.error().message()}});
-  auto closed = load(netns_fd, slot_rules(Policy::closed()), loader);
+  auto closed = load_policy(netns_fd, Policy::closed(), loader);
   if (!closed) base::log::error("policy.not_closed", {{"error", closed.error().message()}});
   return base::fail(std::move(applied).error().context("network policy"));
 }

@@ -6,6 +6,8 @@ namespace netfilter {
 
 namespace {
 
+constexpr const char* kUnheardQueue = "NFQUEUE --queue-num 65535";
+
 std::vector<Ipv4Range> ranges_of(const std::vector<Policy::AddressRule>& rules) {
   std::vector<Ipv4Range> ranges;
   ranges.reserve(rules.size());
@@ -14,7 +16,7 @@ std::vector<Ipv4Range> ranges_of(const std::vector<Policy::AddressRule>& rules) 
 }
 
 // One chain: what `side` ("-d" or "-s") of a packet the policy speaks about, allowed first.
-std::string chain(const char* name, const char* side, const Policy& policy) {
+std::string chain(const char* name, const char* side, const Policy& policy, const char* refuse) {
   std::string text;
   auto append = [&](const std::vector<Policy::AddressRule>& rules, const char* target) {
     for (const Ipv4Range& range : ranges_of(rules)) {
@@ -24,7 +26,7 @@ std::string chain(const char* name, const char* side, const Policy& policy) {
     }
   };
   append(policy.allowed(), "ACCEPT");
-  append(policy.denied(), "DROP");
+  append(policy.denied(), refuse);
   return text;
 }
 
@@ -34,7 +36,7 @@ bool needs_slot_rules(const Policy& policy) {
   return policy.restricts();
 }
 
-std::string slot_rules(const Policy& policy) {
+std::string slot_rules(const Policy& policy, Refusal refusal) {
   std::string text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
   if (!needs_slot_rules(policy)) return text + "COMMIT\n";
   text +=
@@ -43,7 +45,8 @@ std::string slot_rules(const Policy& policy) {
       "-A OUTPUT -o eth0 ! -p tcp -j SANDLOT_OUT\n"
       // A router on the way to an allowed address may report an error.
       "-A SANDLOT_IN -p icmp -j ACCEPT\n";
-  text += chain("SANDLOT_IN", "-s", policy) + chain("SANDLOT_OUT", "-d", policy);
+  text += chain("SANDLOT_IN", "-s", policy, "DROP");
+  text += chain("SANDLOT_OUT", "-d", policy, refusal == Refusal::kSilent ? kUnheardQueue : "DROP");
   return text + "COMMIT\n";
 }
 

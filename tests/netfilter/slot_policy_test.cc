@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 #include <filesystem>
 
 #include "emulator/base/posix.h"
@@ -240,19 +241,44 @@ TEST(SlotPolicy, AFailedChangeIsAnErrorAndLeavesNothingOpen) {
   PolicyWorld world;
   world.become_the_internet({kPublic});
   UdpCanary canary(world.network->fd(), kPublic, kPort);
-  // The first run fails and the second, which closes the slot, works.
+  // Both ways of loading the policy fail, and the third run, which closes the slot, works.
   std::filesystem::path flaky = std::filesystem::path(world.directory) / "flaky-restore";
   std::filesystem::path mark = std::filesystem::path(world.directory) / "tried";
-  ASSERT_TRUE(base::write_file(flaky,
-                               "#!/bin/sh\nif [ ! -e " + mark.string() + " ]; then : > " +
-                                   mark.string() + "; echo refused >&2; exit 1; fi\nexec " +
-                                   world.loader.restore_tool + "\n",
-                               0755));
+  ASSERT_TRUE(base::write_file(
+      flaky,
+      "#!/bin/sh\necho >> " + mark.string() + "; if [ $(wc -l < " + mark.string() +
+          ") -le 2 ]; then echo refused >&2; exit 1; fi\nexec " + world.loader.restore_tool + "\n",
+      0755));
   EXPECT_TRUE(arrives(world.a, kPublic, canary, kPatience));
   RuleLoader broken{flaky.string(), world.directory};
   auto applied = apply_slot_policy(world.a.netns.get(), policy_of({kPublic}, {kOther}), broken);
   ASSERT_FALSE(applied);
   EXPECT_NE(applied.error().message().find("refused"), std::string::npos);
+  EXPECT_FALSE(arrives(world.a, kPublic, canary, kSilence));
+}
+
+TEST(SlotPolicy, ADeniedDatagramIsLostWithoutAnError) {
+  PolicyWorld world;
+  world.apply(world.a, Policy::closed());
+  base::UniqueFd near = socket_in(world.a.netns.get(), SOCK_DGRAM);
+  sockaddr_in target = address_of(kPublic, kPort);
+  ASSERT_EQ(::connect(near.get(), reinterpret_cast<sockaddr*>(&target), sizeof target), 0);
+  EXPECT_EQ(::send(near.get(), "hello", 5, 0), 5) << ::strerror(errno);
+}
+
+TEST(SlotPolicy, AKernelWithoutQueuesDeniesAllTheSame) {
+  PolicyWorld world;
+  world.become_the_internet({kPublic});
+  UdpCanary canary(world.network->fd(), kPublic, kPort);
+  std::filesystem::path old = std::filesystem::path(world.directory) / "old-restore";
+  ASSERT_TRUE(base::write_file(old,
+                               "#!/bin/sh\nrules=$(cat)\ncase $rules in *NFQUEUE*) exit 1;; esac\n"
+                               "echo \"$rules\" | " +
+                                   world.loader.restore_tool + "\n",
+                               0755));
+  EXPECT_TRUE(arrives(world.a, kPublic, canary, kPatience));
+  RuleLoader loader{old.string(), world.directory};
+  ASSERT_TRUE(apply_slot_policy(world.a.netns.get(), Policy::closed(), loader));
   EXPECT_FALSE(arrives(world.a, kPublic, canary, kSilence));
 }
 

@@ -63,8 +63,18 @@ TEST(SlotRules, AreWrittenAllowedFirstThenDenied) {
                                     "-A SANDLOT_IN -j DROP\n"
                                     "-A SANDLOT_OUT -d 1.1.1.1/32 -j ACCEPT\n"
                                     "-A SANDLOT_OUT -d 8.8.8.0/24 -j ACCEPT\n"
-                                    "-A SANDLOT_OUT -j DROP\n"
+                                    "-A SANDLOT_OUT -j NFQUEUE --queue-num 65535\n"
                                     "COMMIT\n");
+}
+
+TEST(SlotRules, WithoutAQueueDenyTheSame) {
+  Policy policy = policy_of({"1.1.1.1"}, {"0.0.0.0/0"});
+  EXPECT_EQ(slot_rules(policy, Refusal::kError), std::string(kHead) + kHooks +
+                                                     "-A SANDLOT_IN -s 1.1.1.1/32 -j ACCEPT\n"
+                                                     "-A SANDLOT_IN -j DROP\n"
+                                                     "-A SANDLOT_OUT -d 1.1.1.1/32 -j ACCEPT\n"
+                                                     "-A SANDLOT_OUT -j DROP\n"
+                                                     "COMMIT\n");
 }
 
 TEST(SlotRules, Net21Net22Net23OverlapsAndDuplicatesAreMerged) {
@@ -73,8 +83,8 @@ TEST(SlotRules, Net21Net22Net23OverlapsAndDuplicatesAreMerged) {
   EXPECT_EQ(rules, std::string(kHead) + kHooks +
                        "-A SANDLOT_IN -s 1.1.0.0/16 -j DROP\n"
                        "-A SANDLOT_IN -s 240.0.0.0/4 -j DROP\n"
-                       "-A SANDLOT_OUT -d 1.1.0.0/16 -j DROP\n"
-                       "-A SANDLOT_OUT -d 240.0.0.0/4 -j DROP\n"
+                       "-A SANDLOT_OUT -d 1.1.0.0/16 -j NFQUEUE --queue-num 65535\n"
+                       "-A SANDLOT_OUT -d 240.0.0.0/4 -j NFQUEUE --queue-num 65535\n"
                        "COMMIT\n");
 }
 
