@@ -58,8 +58,9 @@ sdk: root build tests/sdk/node_modules/.package-lock.json ## the SDK tests alone
 	@$(RELEASE) exec --internet fake -- node tests/sdk/run.mjs $(FILES)
 
 .PHONY: compat
-compat: root build tests/sdk/node_modules/.package-lock.json ## writes docs/compatibility/envd.md from what a sandbox answers (root)
+compat: root build tests/sdk/node_modules/.package-lock.json ## writes docs/compatibility/*.md from what a sandbox answers and reaches (root)
 	@$(RELEASE) exec --internet none --port 0 -- node tests/compat/run.mjs
+	@$(RELEASE) exec --internet fake --port 0 -- node tests/sdk/run.mjs --write-table
 
 .PHONY: lint
 lint: ## formatting, scripts, sources: the fast checks

@@ -1,0 +1,111 @@
+// NET-59 to NET-73: the public URL.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { request } from 'node:https'
+import { promisify } from 'node:util'
+import { api } from './support/network.mjs'
+import { networkRows } from './support/rows.mjs'
+import { domain } from './support/sdks.mjs'
+import { background, eventually, failure, get, url } from './support/sandbox.mjs'
+
+const run = promisify(execFile)
+
+// A request whose Host header is not the name that was dialled.
+function as(host, path = '/') {
+  return new Promise((resolve, reject) => {
+    request(`https://api.${domain}${path}`, { headers: { Host: host, Connection: 'close' }, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (chunk) => { text += chunk })
+      response.on('end', () => resolve({ status: response.statusCode, text }))
+    }).on('error', reject).end()
+  })
+}
+
+networkRows(import.meta.url, 'public URL', (sdk, { row, later, shared }) => {
+  let listing
+  const served = async () => {
+    const sandbox = await shared({})
+    listing ??= await background(sandbox, 'exec python3 -m http.server 8080')
+    await eventually('the listing', async () => (await get(url(sandbox, 8080))).status === 200)
+    return sandbox
+  }
+
+  row('NET-59: every sandbox has a public URL for each port', async () => {
+    const sandbox = await served()
+    assert.match((await get(url(sandbox, 8080))).text, /Directory listing for \//)
+    await background(sandbox, 'cd /etc && exec python3 -m http.server 9090')
+    await eventually('the second port', async () => /hostname/.test((await get(url(sandbox, 9090))).text))
+  })
+
+  row('NET-60: the leftmost part is the port; without a port there is no host', async () => {
+    const sandbox = await served()
+    assert.equal(sandbox.getHost(3000), `3000-${sandbox.sandboxId}.${domain}`)
+    const bare = await as(`${sandbox.sandboxId}.${domain}`)
+    assert.deepEqual([bare.status, bare.text], [400, 'Invalid host\n'])
+  })
+
+  row('NET-61: the older form with a client id leads to the same sandbox', async () => {
+    const sandbox = await served()
+    for (const rest of ['82b888ba', 'any-thing']) {
+      const old = await as(`8080-${sandbox.sandboxId}-${rest}.${domain}`)
+      assert.equal(old.status, 200)
+      assert.match(old.text, /Directory listing for \//)
+    }
+  })
+
+  row('NET-62: it is https with a certificate of the local CA; http on the same port works, too', async () => {
+    const sandbox = await served()
+    assert.equal((await get(url(sandbox, 8080))).status, 200)
+    assert.equal((await get(url(sandbox, 8080).replace('https:', 'http:'))).status, 200)
+  })
+
+  row('NET-63: a server that was started this instant answers the first request', async () => {
+    const sandbox = await shared({})
+    const server = await sandbox.commands.run('python -m http.server 3000', { background: true })
+    const { status, text } = await get(url(sandbox, 3000))
+    assert.equal(status, 200)
+    for (const name of ['Directory listing for /', '.bash_logout', '.bashrc', '.profile']) assert.ok(text.includes(name), name)
+    await server.kill()
+    await server.wait().catch(() => {})
+  })
+
+  row('NET-64: when the process has been killed, the port is closed', async () => {
+    const sandbox = await shared({})
+    const server = await sandbox.commands.run('python -m http.server 3001', { background: true })
+    assert.equal((await get(url(sandbox, 3001))).status, 200)
+    assert.equal(await server.kill(), true)
+    await server.wait().catch(() => {})
+    const body = await eventually('502', async () => {
+      const answer = await get(url(sandbox, 3001))
+      return answer.status === 502 && JSON.parse(answer.text)
+    })
+    assert.deepEqual(body, { sandboxId: sandbox.sandboxId, message: 'The sandbox is running but port is not open', port: 3001, code: 502 })
+  })
+
+  row('NET-65: Python outside reads it with the certificates that `sandlot exec` names', async () => {
+    const sandbox = await served()
+    const { stdout } = await run('python3', ['-c', 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())', url(sandbox, 8080)])
+    assert.match(stdout, /Directory listing for \//)
+  })
+  later('NET-65: the Python SDK and `requests`', 'tests of the Python SDK')
+
+  later('NET-66: `maskRequestHost` is the Host header that services see', '`maskRequestHost`')
+  later('NET-67: `${PORT}` in it is the port of the request', '`maskRequestHost`')
+  later('NET-68: every `${PORT}` is replaced; a mask without it is taken as it is', '`maskRequestHost`')
+  later('NET-69: the original host is passed as `X-Forwarded-Host`, with a mask only', '`maskRequestHost`')
+  later('NET-70: the daemon on port 49983 sees no mask', '`maskRequestHost`')
+  later('NET-71: WebSocket upgrades get the mask, too', '`maskRequestHost`')
+  later('NET-72: `Origin` is not touched', '`maskRequestHost`')
+
+  row('NET-73: a mask that is no host is 400, in the words of the cloud', async () => {
+    for (const [mask, message] of [
+      ['-https://abcd', 'mask request host is not valid: -https://abcd'],
+      ['exämple.com', "mask request host 'exämple.com' is not ASCII. Please use ASCII characters only."],
+    ]) {
+      const { status, json } = await api('POST', '/sandboxes', { templateID: 'base', network: { maskRequestHost: mask } })
+      assert.deepEqual([status, json], [400, { code: 400, message }])
+      const error = await failure(() => sdk.Sandbox.create({ network: { maskRequestHost: mask } }), sdk.SandboxError)
+      assert.ok(error.message.endsWith(message), error.message)
+    }
+  })
+})
