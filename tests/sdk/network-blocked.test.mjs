@@ -54,7 +54,7 @@ except OSError as error:
 
   row('NET-52: an allowed address with a closed port looks the same: the dialling comes after the accepting', async () => {
     const [web, raw] = await look(await closed(), ['http://8.8.8.8:81', 'tcp 8.8.8.8:12345'])
-    assert.equal(web.exit, 52)
+    assert.ok([52, 56].includes(web.exit), `curl ended with ${web.exit}`)
     assert.deepEqual([raw.connect, raw.ok], ['ok', false])
     assert.ok(['eof', 'reset'].includes(raw.end))
     assert.ok(web.seen && raw.seen, 'it was dialled')

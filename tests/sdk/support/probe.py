@@ -2,11 +2,12 @@
 # Judges nothing; `network.mjs` writes the list and reads the outcome.
 import errno, json, socket, struct, subprocess, sys, threading, time
 
-give_up = float(sys.argv[2])  # seconds after which silence counts as such
+# Seconds after which silence counts as such, and those that a connection may take.
+give_up, patience = float(sys.argv[2]), float(sys.argv[3])
 
 
 def curl(probe):
-    done = subprocess.run(['curl', '-sS', '--connect-timeout', '1.5', '--max-time', '5', '-w', '\n%{http_code}',
+    done = subprocess.run(['curl', '-sS', '--connect-timeout', str(patience), '--max-time', '10', '-w', '\n%{http_code}',
                            *probe['arguments'], probe['url']], capture_output=True, text=True, errors='replace')
     body, _, status = done.stdout.rpartition('\n')
     return {'ok': done.returncode == 0, 'exit': done.returncode, 'status': int(status or 0), 'body': body,
@@ -17,7 +18,7 @@ def curl(probe):
 def tcp(probe):
     started = time.monotonic()
     with socket.socket() as peer:
-        peer.settimeout(1.5)
+        peer.settimeout(patience)
         try:
             peer.connect((probe['address'], probe['port']))
         except TimeoutError:
