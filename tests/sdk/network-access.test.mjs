@@ -47,7 +47,7 @@ networkRows(import.meta.url, 'internet access', (sdk, { row, sandbox, shared }) 
   })
 
   row('NET-5: `false` and `denyOut: [0.0.0.0/0]` are the same', async () => {
-    const outcome = async (options) => (await look(await shared(options), kEverything, 0.3)).map((found) => {
+    const outcome = async (options) => (await look(await shared(options), kEverything, 0.15)).map((found) => {
       blocked(found)
       return { line: found.line, seen: found.seen, timeout: found.timeout }
     })

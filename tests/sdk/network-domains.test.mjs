@@ -163,6 +163,49 @@ networkRows(import.meta.url, 'names', (sdk, { row, sandbox, shared }) => {
     }
   })
 
+  row('2.7: where two readers could see two names, there is none', async () => {
+    const http = (send) => ({ kind: 'tcp', address: '93.184.216.34', port: 80, send })
+    const found = await look(await only('example.com'), [
+      http('GET / HTTP/1.1\r\nHost: example.com\r\nHost: google.com\r\n\r\n'), http('GET / HTTP/1.1\r\nHost : example.com\r\n\r\n'),
+      http('GET / HTTP/1.1\r\nHost: example.com google.com\r\n\r\n'), http('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      http('GET http://google.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n'), { ...http('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'), port: 443 },
+    ], 0.15)
+    found.forEach(blocked)
+    const [absolute] = await look(await only('example.com'), [http('GET http://example.com/ HTTP/1.1\r\nHost: google.com\r\n\r\n')])
+    assert.match(absolute.text, /^HTTP\/1\.1 200 .*server-ip=93\.184\.216\.34 /s)
+  })
+
+  row('2.7: a ClientHello that comes in pieces, or is longer than 4 KiB, has its name all the same', async () => {
+    const { stdout } = await (await only('example.com')).commands.run(`python3 -c "
+import socket, ssl
+def shake(name, step, protocols):
+    context = ssl.create_default_context()
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    peer = socket.create_connection(('9.9.9.9', 443), timeout=5)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while True:
+        try:
+            tls.do_handshake()
+            return 'done'
+        except ssl.SSLWantReadError:
+            data = outgoing.read()
+            for at in range(0, len(data), step):
+                peer.sendall(data[at:at + step])
+            try:
+                data = peer.recv(65536)
+            except ConnectionError:
+                data = b''
+            if not data:
+                return 'closed'
+            incoming.write(data)
+long = [('x%03d' % i).ljust(250, 'x') for i in range(30)] + ['http/1.1']
+print(shake('example.com', 7, None), shake('example.com', 65536, long), shake('example.com', 100, long), shake('google.com', 7, None))"`)
+    assert.equal(stdout, 'done done done closed\n')
+  }, { differs: 'the cloud looks at one record and 4 KiB' })
+
   row('2.3: private ranges stay dropped, whatever is allowed', async () => {
     const open = await shared({ network: { allowOut: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', '100.64.0.0/10', kAll], denyOut: [kAll] } })
     const everyone = ['10.200.0.1', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1']

@@ -220,7 +220,7 @@ except ConnectionError:
     await holds(sdk, b, { blocks: ['udp 8.8.8.8:7777', 'https://8.8.8.8'], reaches: ['udp 1.1.1.1:7777'] })
     await setNetwork(sdk, b, { allowOut: ['8.8.8.8/32'] })
     await holds(sdk, b, { reaches: ['udp 8.8.8.8:7777', 'https://8.8.8.8'] })
-    for (const found of await look(a, ['udp 8.8.8.8:7777', 'https://8.8.8.8'], 0.3)) blocked(found)
+    for (const found of await look(a, ['udp 8.8.8.8:7777', 'https://8.8.8.8'], 0.15)) blocked(found)
     for (const found of await look(b, ['udp 8.8.8.8:7777'])) reached(found)
   })
 })

@@ -74,7 +74,7 @@ const prepared = new Set()
 
 // Long enough where an answer is expected. Where none is, the canary is the proof, and waiting adds nothing to it.
 const kPatience = 5
-const kSilence = 0.3
+const kSilence = 0.15
 
 // Tries the probes, objects or lines, all at once. Each gets its outcome (see probe.py) and `seen`: what arrived.
 export async function look(sandbox, lines, giveUp = kPatience, patience = kPatience) {
