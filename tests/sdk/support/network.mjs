@@ -84,7 +84,7 @@ export async function look(sandbox, lines, giveUp = kPatience, patience = kPatie
   }
   const probes = lines.map((line) => (typeof line === 'string' ? { line, ...parse(line) } : { line: JSON.stringify(line), protocol: 'tcp', ...line }))
   assert.equal((await control('canary', { method: 'DELETE' })).status, 200)
-  const { stdout } = await sandbox.commands.run(`python3 /tmp/probe.py '${JSON.stringify(probes).replaceAll("'", "'\\''")}' ${giveUp} ${patience}`)
+  const { stdout } = await sandbox.commands.run(`python3 -IS /tmp/probe.py '${JSON.stringify(probes).replaceAll("'", "'\\''")}' ${giveUp} ${patience}`)
   const canary = JSON.parse((await control('canary')).text)
   assert.equal(canary.lost, 0, 'the canary lost packets: it proves nothing')
   return JSON.parse(stdout).map((outcome, index) => {
