@@ -163,6 +163,18 @@ networkRows(import.meta.url, 'names', (sdk, { row, sandbox, shared }) => {
     }
   })
 
+  row('2.8: of a name with a public and a private address only the public one is dialled; one that alternates gains nothing', async () => {
+    const named = await only('*.rebind.test')
+    const isPrivate = (one) => one.address === '10.200.0.1'
+    const [mixed] = await look(named, ['https://mixed.rebind.test via 1.1.1.1'])
+    assert.match(mixed.body, /^server-ip=93\.184\.216\.34 /)
+    assert.ok(!mixed.canary.counters.some(isPrivate))
+    const flips = await look(named, Array.from({ length: 8 }, () => 'http://flip.rebind.test via 1.1.1.1'))
+    for (const found of flips) assert.ok(found.ok ? found.body.startsWith('server-ip=93.184.216.34 ') : [52, 56].includes(found.exit), found.body)
+    assert.ok(flips.some((found) => found.ok) && flips.some((found) => !found.ok), 'it did alternate')
+    assert.ok(!flips[0].canary.counters.some(isPrivate))
+  })
+
   row('2.7: where two readers could see two names, there is none', async () => {
     const http = (send) => ({ kind: 'tcp', address: '93.184.216.34', port: 80, send })
     const found = await look(await only('example.com'), [
