@@ -14,6 +14,7 @@
 #include "fakeapi/envd/signature.h"
 #include "fakeapi/http/gzip.h"
 #include "tests/envd/agent_harness.h"
+#include "tests/integration/small_disk.h"
 
 namespace envd_tests {
 namespace {
@@ -231,6 +232,76 @@ TEST(Upload, FullDiskIs507) {
   Reply reply = upload(agent, "?path=full", headers, "data");
   EXPECT_EQ(json::parse(reply.body),
             error(507, "attempted to write 4 bytes: not enough disk space available"));
+}
+
+TEST(Upload, NoInodeIsItsOwn507EvenWhereTheParentIsMissing) {
+  RunningAgent agent;
+  tests::integration::SmallDisk disk(agent.home() + "/small", "size=1m,nr_inodes=2");
+  ASSERT_TRUE(disk.mounted());
+  EXPECT_EQ(upload(agent, "?path=small/a", octets(), "x").status, 200);
+  for (const char* path : {"?path=small/b", "?path=small/new/deep/b"}) {
+    Reply reply = upload(agent, path, octets(), "x");
+    EXPECT_EQ(reply.status, 507) << path;
+    EXPECT_THAT(reply.body, HasSubstr("not enough inodes available: ")) << path;
+  }
+  ASSERT_TRUE(base::write_file(agent.home() + "/piece", "x"));
+  Reply reply =
+      agent.client().request("POST", "/files/compose", {{"Content-Type", "application/json"}},
+                             R"({"source_paths":["piece"],"destination":"small/new/whole"})");
+  EXPECT_EQ(json::parse(reply.body), error(507, "not enough disk space available"));
+}
+
+// A fifo that nobody opened at its other end would hold the agent for ever.
+TEST(Upload, IntoAFifoWaitsForNobody) {
+  RunningAgent agent;
+  const std::string fifo = agent.home() + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0666), 0);
+  Reply reply = upload(agent, "?path=fifo", octets(), "text");
+  EXPECT_EQ(json::parse(reply.body),
+            error(500, "error opening file: open " + fifo + ": no such device or address"));
+  Stream reader = agent.start("exec cat " + fifo);
+  // Once the reader is there, it gets what is uploaded.
+  for (int i = 0; i < 500 && reply.status != 200; ++i) {
+    ::usleep(10000);
+    reply = upload(agent, "?path=fifo", octets(), "text");
+  }
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reader.finish().stdout_bytes, "text");
+}
+
+TEST(Agent, FilesThatItsRootTurnedIntoFifosHoldNobody) {
+  RunningAgent agent("", RunningAgent::Role::kInit);
+  for (const char* name : {"/passwd", "/group"}) {
+    const std::string path = agent.root() + name;
+    ASSERT_EQ(::unlink(path.c_str()), 0) << path;
+    ASSERT_EQ(::mkfifo(path.c_str(), 0644), 0);
+  }
+  auto [status, body] = agent.call("filesystem.Filesystem/Stat", {{"path", "x"}});
+  EXPECT_EQ(status, 401) << body;
+  EXPECT_EQ(body["message"], "invalid default user: 'user'");
+  EXPECT_EQ(agent.client().request("GET", "/health").status, 204);
+}
+
+TEST(Download, TheEncodingIsJudgedBeforeTheFileIsOpened) {
+  RunningAgent agent;
+  ASSERT_TRUE(base::write_file(agent.home() + "/unreadable", "x"));
+  ASSERT_EQ(::mknod((agent.home() + "/nothing").c_str(), S_IFCHR | 0666, makedev(250, 250)), 0);
+  EXPECT_EQ(download(agent, "?path=nothing").status, 500);
+  EXPECT_EQ(download(agent, "?path=nothing", {{"Accept-Encoding", "identity;q=0"}}).status, 406);
+}
+
+TEST(Download, ConditionsHoldForAnEmptyFileToo) {
+  RunningAgent agent;
+  ASSERT_TRUE(base::write_file(agent.home() + "/empty", ""));
+  Reply whole = download(agent, "?path=empty");
+  EXPECT_EQ(whole.headers.get("Accept-Ranges"), "bytes");
+  const std::string modified(whole.headers.get("Last-Modified"));
+  Reply same = download(agent, "?path=empty", {{"If-Modified-Since", modified}});
+  EXPECT_EQ(same.status, 304);
+  EXPECT_EQ(same.body, "");
+  const std::string early = "Thu, 01 Jan 1970 00:00:01 GMT";
+  EXPECT_EQ(download(agent, "?path=empty", {{"If-Unmodified-Since", early}}).status, 412);
+  EXPECT_EQ(download(agent, "?path=empty", {{"Range", "bytes=0-"}}).status, 200);
 }
 
 TEST(Download, PlainFileWithItsHeaders) {

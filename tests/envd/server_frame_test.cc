@@ -56,6 +56,16 @@ TEST(Frame, PreflightComesBeforeTheTokenCheck) {
               testing::HasSubstr("Grpc-Status"));
 }
 
+TEST(Frame, PreflightForAnotherMethodIsNoYes) {
+  RunningAgent agent;
+  Reply reply = agent.client().request(
+      "OPTIONS", "/files",
+      {{"Origin", "https://example.com"}, {"Access-Control-Request-Method", "TRACE"}});
+  EXPECT_EQ(reply.status, 204);
+  EXPECT_FALSE(reply.headers.has("Access-Control-Allow-Origin"));
+  EXPECT_FALSE(reply.headers.has("Access-Control-Allow-Methods"));
+}
+
 TEST(Frame, TokenIsAskedForEverywhereButOnTheOpenRoutes) {
   RunningAgent agent("token");
   json refusal = {
