@@ -251,6 +251,31 @@ TEST(Upload, NoInodeIsItsOwn507EvenWhereTheParentIsMissing) {
   EXPECT_EQ(json::parse(reply.body), error(507, "not enough disk space available"));
 }
 
+// The largest resident size the agent has had.
+long peak_kib(const RunningAgent& agent) {
+  std::string status = *base::read_file("/proc/" + std::to_string(agent.pid()) + "/status");
+  return std::stol(status.substr(status.find("VmHWM:") + 6));
+}
+
+TEST(Upload, GzipThatInflatesAThousandTimesTakesNoMemory) {
+  RunningAgent agent;
+  const std::string sink = agent.home() + "/null";
+  ASSERT_EQ(::mknod(sink.c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
+  std::string zipped;
+  {
+    fakeapi::http::GzipWriter writer;
+    const std::string zeros(1U << 20U, '\0');
+    for (int i = 0; i < 256; ++i) writer.write(zeros, zipped);
+    writer.finish(zipped);
+  }
+  Headers headers = octets();
+  headers.set("Content-Encoding", "gzip");
+  EXPECT_EQ(upload(agent, "?path=null", headers, zipped.substr(0, 0)).status, 200);
+  long before = peak_kib(agent);
+  EXPECT_EQ(upload(agent, "?path=null", headers, zipped).status, 200);
+  EXPECT_LT(peak_kib(agent) - before, 12 << 10) << zipped.size() << " bytes were sent";
+}
+
 // A fifo that nobody opened at its other end would hold the agent for ever.
 TEST(Upload, IntoAFifoWaitsForNobody) {
   RunningAgent agent;

@@ -156,6 +156,10 @@ area('/init', { create: { envVars: { KEPT: 'yes' } } }, (row) => {
   row('1.5', 'a body that is a list', empty(400, kVersion), (s) => init(s, '[]'))
   row('1.5', '`accessToken: ""`', that('400'), async (s) => assert.equal((await init(s, { accessToken: '' })).status, 400))
   row('1.5', 'an `accessToken` with an escaped quote', that('400'), async (s) => assert.equal((await init(s, '{"accessToken":"a\\"b"}')).status, 400))
+  for (const body of ['{"envVars":["A"]}', '{"envVars":{"A":1}}', '{"defaultUser":7}', '{"timestamp":"yesterday"}', '{"accessToken":5}']) {
+    row('1.5', `\`${body}\``, empty(400, kVersion), (s) => init(s, body))
+  }
+  row('1.5', 'an `accessToken` written as `"\\u0061"`', that('400'), async (s) => assert.equal((await init(s, '{"accessToken":"\\u0061"}')).status, 400))
   row('1.5', 'no `envVars`', that('204; variables are kept'), async (s) => {
     empty(204).verify(await init(s, { defaultUser: 'user' }))
     assert.equal((await envs(s)).KEPT, 'yes')
