@@ -194,7 +194,9 @@ base::Result<Streams> open_pipes(const LaunchRequest& request, LaunchedChild& ch
     streams.in = std::move(in.first);
     child.stdin_write = std::move(in.second);
   } else {
-    SANDLOT_TRY(streams.in, base::open_file("/dev/null", O_RDONLY));
+    // Its root may have put a fifo there: that is for the child to wait for, not for us.
+    SANDLOT_TRY(streams.in, base::open_file("/dev/null", O_RDONLY | O_NONBLOCK));
+    if (::fcntl(streams.in.get(), F_SETFL, O_RDONLY) != 0) return base::fail_errno("fcntl");
   }
   SANDLOT_TRY(auto out, base::make_pipe());
   SANDLOT_TRY(auto err, base::make_pipe());

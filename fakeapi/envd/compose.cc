@@ -42,8 +42,12 @@ tl::unexpected<HttpError> failure(int status, std::string message) {
   return tl::unexpected<HttpError>(std::move(error));
 }
 
+bool is_full(int error) {
+  return error == ENOSPC || error == EDQUOT;
+}
+
 tl::unexpected<HttpError> os_failure(const std::string& what, int error) {
-  if (error == ENOSPC || error == EDQUOT) return failure(507, "not enough disk space available");
+  if (is_full(error)) return failure(507, "not enough disk space available");
   return failure(500, what + ": " + errno_words(error));
 }
 
@@ -92,7 +96,7 @@ tl::expected<Composition, HttpError> parse_composition(const std::string& text,
 
 asio::awaitable<Outcome> append_file(int to, std::string source) {
   auto executor = co_await asio::this_coro::executor;
-  auto from = base::open_file(source, O_RDONLY);
+  auto from = base::open_file(source, O_RDONLY | O_NONBLOCK);  // it may be a fifo by now
   if (!from) co_return os_failure("open " + source, from.error().os_errno());
   std::string fallback;
   for (;;) {
@@ -116,6 +120,9 @@ asio::awaitable<Outcome> append_file(int to, std::string source) {
 asio::awaitable<Outcome> compose(Composition composition) {
   auto parents = ensure_directories(parent_path(composition.destination), composition.user.uid,
                                     composition.user.gid);
+  if (!parents && is_full(parents.error().os_errno())) {
+    co_return failure(507, "not enough disk space available");
+  }
   if (!parents) co_return failure(500, "error ensuring directories: " + parents.error().message());
   std::string temporary = composition.destination + ".e2b-compose." + base::make_uuid() + ".tmp";
   auto to = base::open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);

@@ -15,7 +15,7 @@ namespace {
 // More than the kernel keeps by default (16384 events): what is lost is lost there, and said.
 constexpr std::size_t kMaxBytes = 4U << 20U;
 constexpr std::size_t kEventOverhead = 64;
-// Directory entries looked at between two turns of the loop.
+// What a scan may cost between two turns of the loop: about 250 directories or 2000 files.
 constexpr int kScanSlice = 2000;
 
 std::size_t size_of(const DirectoryWatch::Event& event) {
@@ -45,8 +45,8 @@ base::Task<std::shared_ptr<DirectoryWatch>> DirectoryWatch::open(asio::any_io_ex
       new DirectoryWatch(std::move(executor), std::move(inotify), std::move(options), users));
   std::shared_ptr<DirectoryWatch> self = std::move(made);
   SANDLOT_CO_CHECK(self->tree_.start());
-  while (self->tree_.scan(kScanSlice)) co_await asio::post(base::kUse);
-  self->check_tree();
+  self->scan_slice();
+  co_await self->settle();
   if (self->failure_) co_return base::fail(base::Errc::kInternal, *self->failure_);
   int copy = ::fcntl(self->inotify_.fd(), F_DUPFD_CLOEXEC, 3);
   if (copy < 0) co_return base::fail_errno("duplicate inotify descriptor");
@@ -64,6 +64,7 @@ void DirectoryWatch::close() {
   boost::system::error_code ignored;
   readable_.close(ignored);
   inotify_.close();
+  settled_ = true;
   wake_.cancel();
   room_.cancel();
 }
@@ -72,9 +73,10 @@ asio::awaitable<void> DirectoryWatch::read_until_closed(std::shared_ptr<Director
   for (;;) {
     auto [error] =
         co_await self->readable_.async_wait(asio::posix::descriptor_base::wait_read, base::kUse);
-    if (error || self->inotify_.fd() < 0 || self->failure_) co_return;
-    while (self->full() && self->inotify_.fd() >= 0) co_await self->room_.async_wait(base::kUse);
+    if (error || self->closed() || self->failure_) co_return;
+    while (self->full() && !self->closed()) co_await self->room_.async_wait(base::kUse);
     self->read_once();
+    co_await self->settle();
     // The root's end: what is queued is still to be had, nothing more will come.
     if (self->failure_ || self->tree_.ended()) co_return;
   }
@@ -94,7 +96,10 @@ void DirectoryWatch::check_tree() {
 }
 
 bool DirectoryWatch::read_once() {
-  if (inotify_.fd() < 0 || failure_) return false;
+  if (closed() || failure_) {
+    settled_ = true;
+    return false;
+  }
   std::vector<Change> changes;
   auto visit = [this, &changes](const InotifyRecord& record) {
     changes.clear();
@@ -102,18 +107,33 @@ bool DirectoryWatch::read_once() {
     for (const Change& change : changes) publish(change);
   };
   auto count = inotify_.read(visit);
-  // Directories that came with their content are under watch before anybody hears of them.
-  while (tree_.scan(kScanSlice)) {
-  }
   if (!count) fail(count.error().message());
-  check_tree();
-  wake_.cancel();
+  scan_slice();
   return count && *count > 0;
 }
 
-void DirectoryWatch::catch_up() {
-  while (read_once()) {
+void DirectoryWatch::scan_slice() {
+  settled_ = failure_ || closed() || !tree_.scan(kScanSlice);
+  check_tree();
+  if (settled_) wake_.cancel();
+}
+
+// The kernel's queue is emptied between the slices: it holds little, and a scan may take seconds.
+asio::awaitable<void> DirectoryWatch::settle() {
+  while (!settled_) {
+    co_await asio::post(base::kUse);
+    if (settled_) co_return;  // by somebody else who waits for the same
+    if (full()) {
+      scan_slice();
+    } else {
+      read_once();
+    }
   }
+}
+
+asio::awaitable<void> DirectoryWatch::catch_up(std::shared_ptr<DirectoryWatch> self) {
+  while (self->read_once()) co_await asio::post(base::kUse);
+  co_await self->settle();
 }
 
 void DirectoryWatch::publish(const Change& change) {
@@ -141,7 +161,7 @@ DirectoryWatch::Event DirectoryWatch::pop() {
 }
 
 asio::awaitable<void> DirectoryWatch::wait_until(std::chrono::steady_clock::time_point when) {
-  if (!events_.empty() || failure_) co_return;
+  if (!empty() || failure_) co_return;
   wake_.expires_at(when);
   co_await wake_.async_wait(base::kUse);
 }

@@ -48,9 +48,10 @@ class DirectoryWatch {
   void close();
 
   // Reads what the kernel has: everything that happened before this call is in the queue when it
-  // returns.
-  void catch_up();
-  bool empty() const { return events_.empty(); }
+  // returns. Gives the loop its turns.
+  static boost::asio::awaitable<void> catch_up(std::shared_ptr<DirectoryWatch> self);
+  // Directories that came with their content are all under watch before anybody hears of them.
+  bool empty() const { return events_.empty() || !settled_; }
   // The oldest event; there must be one.
   Event pop();
   // Why nothing more will come, in the words for the caller.
@@ -69,6 +70,10 @@ class DirectoryWatch {
   bool full() const;
   // One read(2); false = nothing waits.
   bool read_once();
+  // Looks a little further into directories that are new.
+  void scan_slice();
+  boost::asio::awaitable<void> settle();
+  bool closed() const { return inotify_.fd() < 0; }
   void publish(const Change& change);
   void fail(const std::string& why);
   void check_tree();
@@ -80,6 +85,7 @@ class DirectoryWatch {
   boost::asio::posix::stream_descriptor readable_;  // a duplicate of inotify_'s descriptor
   std::deque<Event> events_;
   std::size_t bytes_ = 0;  // of events_, roughly
+  bool settled_ = true;    // no directory waits to be looked into
   std::optional<std::string> failure_;
   boost::asio::steady_timer wake_;  // cancelled when there is something for the reader
   boost::asio::steady_timer room_;  // cancelled when the reader has taken something

@@ -168,6 +168,13 @@ asio::awaitable<void> send_multipart(HttpCall& call,
   if (closed) co_await call.connection.end();
 }
 
+asio::awaitable<void> send_status(HttpCall& call, int status, http::Headers headers) {
+  http::Response response;
+  response.status = status;
+  response.headers = std::move(headers);
+  co_await call.connection.send(std::move(response));
+}
+
 // Files whose size the kernel does not know (procfs): read to the end; short ones with a length.
 asio::awaitable<void> send_to_end(HttpCall& call, const OpenFile& file, http::ResponseHead head) {
   std::string piece(kSmall, '\0');
@@ -185,6 +192,13 @@ asio::awaitable<void> send_to_end(HttpCall& call, const OpenFile& file, http::Re
     have += *count;
   }
   std::string_view first(piece.data(), have);
+  // Really empty: conditions hold for it as for any file. What only says 0 changes as it likes.
+  int status = have == 0 ? precondition_status(call.head.headers, file.modified) : 0;
+  if (have == 0) head.headers.set("Accept-Ranges", "bytes");
+  if (status != 0) {
+    co_await send_status(call, status, std::move(head.headers));
+    co_return;
+  }
   if (!head.headers.has("Content-Type"))
     head.headers.set("Content-Type", std::string(sniff_media_type(first)));
   if (end) head.headers.set("Content-Length", std::to_string(have));
@@ -213,10 +227,7 @@ asio::awaitable<void> send_identity(HttpCall& call, const OpenFile& file, http::
   head.headers.set("Accept-Ranges", "bytes");
   int status = precondition_status(call.head.headers, file.modified);
   if (status != 0) {
-    http::Response response;
-    response.status = status;
-    response.headers = std::move(head.headers);
-    co_await call.connection.send(std::move(response));
+    co_await send_status(call, status, std::move(head.headers));
     co_return;
   }
   head.headers.set("Content-Type", media_type_of(file));
@@ -276,14 +287,15 @@ asio::awaitable<void> send_gzip(HttpCall& call, const OpenFile& file, http::Head
   if (written) co_await call.connection.end();
 }
 
-// The file, or the error to answer.
-tl::expected<OpenFile, HttpError> open_for_download(std::string path) {
-  auto failure = [](int status, std::string message) {
-    HttpError error;
-    error.status = status;
-    error.message = std::move(message);
-    return tl::unexpected<HttpError>(std::move(error));
-  };
+tl::unexpected<HttpError> failure(int status, std::string message) {
+  HttpError error;
+  error.status = status;
+  error.message = std::move(message);
+  return tl::unexpected<HttpError>(std::move(error));
+}
+
+// What there is to send, not open yet; or the error to answer.
+tl::expected<OpenFile, HttpError> find_for_download(std::string path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return failure(404, "path '" + path + "' does not exist");
@@ -291,17 +303,19 @@ tl::expected<OpenFile, HttpError> open_for_download(std::string path) {
                    "error checking path '" + path + "': stat " + path + ": " + errno_words(errno));
   }
   if (S_ISDIR(info.st_mode)) return failure(400, "path '" + path + "' is a directory");
-  // Not blocking: a fifo without a writer must not stop the only thread there is.
-  base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd)
-    return failure(500,
-                   "error opening file '" + path + "': open " + path + ": " + errno_words(errno));
   OpenFile file;
-  file.fd = std::move(fd);
   file.size = S_ISREG(info.st_mode) ? static_cast<std::uint64_t>(info.st_size) : 0;
   file.modified = info.st_mtim.tv_sec;
   file.path = std::move(path);
   return file;
+}
+
+tl::expected<void, HttpError> open_for_download(OpenFile& file) {
+  // Not blocking: a fifo without a writer must not stop the only thread there is.
+  file.fd.reset(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.fd) return {};
+  return failure(
+      500, "error opening file '" + file.path + "': open " + file.path + ": " + errno_words(errno));
 }
 
 bool is_token(std::string_view text) {
@@ -356,9 +370,7 @@ asio::awaitable<void> handle_download(HttpCall& call, SandboxState& state) {
     co_await send_error(call, path.error().status, path.error().message);
     co_return;
   }
-  auto file = open_for_download(*path);
-  // The encoding is looked at before the open in the daemon, after the stat: only a failing open
-  // could tell.
+  auto file = find_for_download(*path);
   if (!file) {
     co_await send_error(call, file.error().status, file.error().message);
     co_return;
@@ -374,6 +386,11 @@ asio::awaitable<void> handle_download(HttpCall& call, SandboxState& state) {
   if (plain_only && !encoding->identity_allowed) {
     co_await send_error(call, 406,
                         "identity encoding not acceptable for Range or conditional request");
+    co_return;
+  }
+  auto opened = open_for_download(*file);
+  if (!opened) {
+    co_await send_error(call, opened.error().status, opened.error().message);
     co_return;
   }
   http::Headers headers = call.common;

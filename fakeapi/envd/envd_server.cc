@@ -17,6 +17,7 @@ constexpr const char* kExposed =
     "Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Location, Cache-Control, "
     "X-Content-Type-Options";
 constexpr const char* kMaxAge = "7200";
+constexpr std::string_view kCorsMethods = "HEAD GET POST PUT PATCH DELETE";
 
 enum class Route {
   kHealth,
@@ -85,9 +86,13 @@ asio::awaitable<void> answer_preflight(const http::RequestHead& head,
   response.headers.add("Vary", "Origin");
   response.headers.add("Vary", "Access-Control-Request-Method");
   response.headers.add("Vary", "Access-Control-Request-Headers");
+  std::string_view method = head.headers.get("Access-Control-Request-Method");
+  if (!allows(kCorsMethods, method)) {  // nothing that a browser would take for a yes
+    co_await connection.send(std::move(response));
+    co_return;
+  }
   response.headers.add("Access-Control-Allow-Origin", "*");
-  response.headers.add("Access-Control-Allow-Methods",
-                       std::string(head.headers.get("Access-Control-Request-Method")));
+  response.headers.add("Access-Control-Allow-Methods", std::string(method));
   std::string_view wanted = head.headers.get("Access-Control-Request-Headers");
   if (!wanted.empty()) response.headers.add("Access-Control-Allow-Headers", std::string(wanted));
   response.headers.add("Access-Control-Max-Age", kMaxAge);

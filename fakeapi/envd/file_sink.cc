@@ -35,9 +35,13 @@ bool is_full(int error) {
 
 tl::unexpected<HttpError> FileSink::write_error(int error) const {
   if (!is_full(error)) return failure(500, "error writing file: " + errno_words(error));
+  // Of the file system, not of the parent: that may be what could not be made.
   struct statvfs space {};
-  if (::statvfs(parent_path(path_).c_str(), &space) == 0 && space.f_files > 0 &&
-      space.f_ffree == 0) {
+  std::string place = parent_path(path_);
+  while (::statvfs(place.c_str(), &space) != 0 && errno == ENOENT && place.size() > 1) {
+    place = parent_path(place);
+  }
+  if (space.f_files > 0 && space.f_ffree == 0) {
     return failure(507, "not enough inodes available: " + errno_words(error));
   }
   std::string prefix;
@@ -66,7 +70,8 @@ tl::expected<FileSink, HttpError> FileSink::open(const std::string& path,
   if (existed && ::chown(path.c_str(), user.uid, user.gid) != 0) {
     return failure(500, "error changing file ownership: chown " + path + ": " + errno_words(errno));
   }
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  // Not blocking: a fifo without a reader must not stop the only thread there is.
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
   if (fd < 0) {
     if (is_full(errno)) return sink.write_error(errno);
     return failure(500, "error opening file: open " + path + ": " + errno_words(errno));

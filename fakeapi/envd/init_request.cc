@@ -1,5 +1,7 @@
 #include "fakeapi/envd/init_request.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "fakeapi/envd/digits.h"
@@ -28,8 +30,9 @@ std::optional<Time> parse_time(std::string_view text) {
     return std::nullopt;
   year_month_day date(year(*year_number), month(static_cast<unsigned>(*month_number)),
                       day(static_cast<unsigned>(*day_number)));
+  if (!date.ok()) return std::nullopt;
   // What system_clock can hold in nanoseconds ends in 2262, and began in 1677.
-  if (!date.ok() || *year_number < 1700 || *year_number > 2200) return std::nullopt;
+  date = std::clamp(date.year(), year(1700), year(2200)) / date.month() / date.day();
   Time time = sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
   text.remove_prefix(19);
   if (text.starts_with('.')) {
@@ -57,6 +60,18 @@ std::optional<std::string> text_field(const json& object, const char* name) {
   return found->get<std::string>();
 }
 
+// Whether what is there has the types it should have: a value that is misread could open a sandbox.
+bool well_formed(const json& object) {
+  for (const char* name : {"accessToken", "timestamp", "defaultUser", "defaultWorkdir"}) {
+    auto found = object.find(name);
+    if (found != object.end() && !found->is_string() && !found->is_null()) return false;
+  }
+  auto variables = object.find("envVars");
+  if (variables == object.end() || variables->is_null()) return true;
+  return variables->is_object() && std::all_of(variables->begin(), variables->end(),
+                                               [](const json& value) { return value.is_string(); });
+}
+
 bool present(const json& object, const char* name) {
   auto found = object.find(name);
   return found != object.end() && !found->is_null() && !(found->is_array() && found->empty()) &&
@@ -68,19 +83,27 @@ bool present(const json& object, const char* name) {
 base::Result<InitRequest> parse_init_request(std::string_view text) {
   json body = text.empty() ? json::object() : json::parse(text, nullptr, false);
   if (!body.is_object()) return base::fail(Errc::kInvalidArgument, "not a JSON object");
+  if (!well_formed(body)) return base::fail(Errc::kInvalidArgument, "a field has another type");
   InitRequest request;
   for (const char* name : {"volumeMounts", "hyperloopIP", "caBundle"}) {
     if (request.unsupported.empty() && present(body, name)) request.unsupported = name;
   }
   request.access_token = text_field(body, "accessToken");
+  // As it is, or not at all: the daemon takes none that is written with escapes.
+  if (request.access_token && text.find('"' + *request.access_token + '"') == text.npos) {
+    request.escaped_token = true;
+  }
   request.default_user = text_field(body, "defaultUser").value_or("");
   request.default_workdir = text_field(body, "defaultWorkdir").value_or("");
-  if (auto stamp = text_field(body, "timestamp")) request.timestamp = parse_time(*stamp);
+  if (auto stamp = text_field(body, "timestamp")) {
+    request.timestamp = parse_time(*stamp);
+    if (!request.timestamp) return base::fail(Errc::kInvalidArgument, "not a time: " + *stamp);
+  }
   auto variables = body.find("envVars");
   if (variables == body.end() || !variables->is_object()) return request;
   request.env_vars.emplace();
   for (const auto& [name, value] : variables->items()) {
-    if (value.is_string()) (*request.env_vars)[name] = value.get<std::string>();
+    (*request.env_vars)[name] = value.get<std::string>();
   }
   return request;
 }

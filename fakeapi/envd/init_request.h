@@ -14,6 +14,7 @@ namespace fakeapi::envd {
 
 struct InitRequest {
   std::optional<std::string> access_token;
+  bool escaped_token = false;   // it was written with JSON escapes
   std::string default_user;     // "" = as it is
   std::string default_workdir;  // "" = as it is
   std::optional<std::map<std::string, std::string>> env_vars;
@@ -21,8 +22,7 @@ struct InitRequest {
   std::string unsupported;  // the first field that asks for what this daemon does not have, or ""
 };
 
-// kInvalidArgument unless `text` is a JSON object or empty. A field of another type is as if it
-// were absent.
+// kInvalidArgument unless `text` is empty or a JSON object whose fields have their types.
 base::Result<InitRequest> parse_init_request(std::string_view text);
 
 }  // namespace fakeapi::envd

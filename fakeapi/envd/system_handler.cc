@@ -93,7 +93,7 @@ asio::awaitable<void> handle_init(HttpCall& call, SandboxState& state) {
     co_return;
   }
   const std::optional<std::string>& token = request->access_token;
-  if (token && (token->empty() || token->find_first_of("\\\"") != std::string::npos)) {
+  if (token && (token->empty() || request->escaped_token)) {
     co_await send_text(call, 400, "invalid access token");
     co_return;
   }

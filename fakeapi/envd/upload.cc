@@ -20,6 +20,7 @@ namespace {
 using Outcome = tl::expected<void, HttpError>;
 
 constexpr std::size_t kPiece = 64U << 10U;
+constexpr std::size_t kInflateSlice = 4U << 10U;  // may become a thousand times as much
 constexpr std::size_t kDrainLimit = 256U << 20U;
 
 tl::unexpected<HttpError> failure(int status, std::string message) {
@@ -41,14 +42,19 @@ class BodySource {
     while (taken_ == inflated_.size()) {
       inflated_.clear();
       taken_ = 0;
-      raw_.resize(kPiece);
-      SANDLOT_CO_TRY(std::size_t count, co_await connection_.read_body(raw_));
-      if (count == 0) {
-        if (!started_ || gzip_->complete()) co_return 0;
-        co_return base::fail(base::Errc::kInvalidArgument, "unexpected EOF");
+      if (deflated_.empty()) {
+        raw_.resize(kPiece);
+        SANDLOT_CO_TRY(std::size_t count, co_await connection_.read_body(raw_));
+        if (count == 0) {
+          if (!started_ || gzip_->complete()) co_return 0;
+          co_return base::fail(base::Errc::kInvalidArgument, "unexpected EOF");
+        }
+        deflated_ = std::string_view(raw_).substr(0, count);
       }
       started_ = true;
-      SANDLOT_CO_CHECK(gzip_->read(std::string_view(raw_).substr(0, count), inflated_));
+      std::string_view slice = deflated_.substr(0, kInflateSlice);
+      deflated_.remove_prefix(slice.size());
+      SANDLOT_CO_CHECK(gzip_->read(slice, inflated_));
     }
     std::size_t count = std::min(into.size(), inflated_.size() - taken_);
     std::memcpy(into.data(), inflated_.data() + taken_, count);
@@ -79,6 +85,7 @@ class BodySource {
   http::ServerConnection& connection_;
   std::optional<http::GzipReader> gzip_;
   std::string raw_;
+  std::string_view deflated_;  // of raw_, not inflated yet
   std::string inflated_;
   std::size_t taken_ = 0;
   std::uint64_t received_ = 0;

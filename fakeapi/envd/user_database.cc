@@ -1,6 +1,9 @@
 #include "fakeapi/envd/user_database.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "emulator/base/posix.h"
@@ -25,6 +28,20 @@ template <class Number>
 bool parse_number(std::string_view text, Number& number) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+// The tenant's file: whatever it has become (a fifo, say), this does not wait and takes so much.
+std::string read_tenants_file(const std::string& path) {
+  auto file = base::open_file(path, O_RDONLY | O_NONBLOCK);
+  std::string text;
+  std::array<char, 16384> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  while (file && text.size() <= kFileLimit) {
+    auto count = base::read_some(file->get(), piece);
+    if (!count) return "";
+    if (*count == 0) return text;
+    text.append(piece.data(), *count);
+  }
+  return "";
 }
 
 }  // namespace
@@ -74,14 +91,14 @@ UserDatabase::Stamp UserDatabase::stamp_of(const std::string& path) {
 void UserDatabase::refresh() {
   Stamp passwd = stamp_of(passwd_path_);
   if (!(passwd == passwd_stamp_)) {
-    users_ = parse_passwd(base::read_file(passwd_path_, kFileLimit).value_or(""));
+    users_ = parse_passwd(read_tenants_file(passwd_path_));
     passwd_stamp_ = passwd;
     user_names_.clear();
     for (const User& user : users_) user_names_.emplace(user.uid, user.name);
   }
   Stamp group = stamp_of(group_path_);
   if (!(group == group_stamp_)) {
-    groups_ = parse_group(base::read_file(group_path_, kFileLimit).value_or(""));
+    groups_ = parse_group(read_tenants_file(group_path_));
     group_stamp_ = group;
     group_names_.clear();
     for (const Group& item : groups_) group_names_.emplace(item.gid, item.name);

@@ -27,6 +27,9 @@ constexpr std::array kMappings = {
     Mapping{IN_DELETE | IN_DELETE_SELF, ::filesystem::EVENT_TYPE_REMOVE},
 };
 
+// A watch is several system calls, a name in a directory a fraction of one.
+constexpr int kDirectoryCost = 8;
+
 // What only says that a directory is not there (any more).
 bool is_absence(int error) {
   return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES ||
@@ -108,6 +111,7 @@ void WatchTree::forget(int watch) {
     if (entry != children_.end() && entry->second == number) children_.erase(entry);
     leaving_.erase(found->second.leaving);
     nodes_.erase(found);
+    unreached_.erase(number);
     inotify_.remove(number);
   }
 }
@@ -126,6 +130,9 @@ void WatchTree::attach(int watch, int parent, const std::string& name) {
     if (before != children_.end() && before->second == watch) children_.erase(before);
     leaving_.erase(found->second.leaving);
     found->second = Node{parent, name, 0};
+    // What could not be found under the old name may be there under the new one.
+    unscanned_.insert(unscanned_.end(), unreached_.begin(), unreached_.end());
+    unreached_.clear();
   } else {
     nodes_[watch] = Node{parent, name, 0};
     unscanned_.push_back(watch);
@@ -145,29 +152,40 @@ void WatchTree::watch_child(int parent, const std::string& name) {
   if (watch != kNone) attach(watch, parent, name);
 }
 
-bool WatchTree::next_directory() {
-  while (!scanning_ && !unscanned_.empty()) {
-    scanning_watch_ = unscanned_.back();
-    unscanned_.pop_back();
-    if (nodes_.count(scanning_watch_) == 0) continue;
-    scanning_.reset(::opendir(below_root(relative(scanning_watch_)).c_str()));
-  }
-  return scanning_ != nullptr;
+// Both return what they cost.
+int WatchTree::open_next() {
+  scanning_watch_ = unscanned_.back();
+  unscanned_.pop_back();
+  if (nodes_.count(scanning_watch_) == 0) return 1;
+  scanning_.reset(::opendir(below_root(relative(scanning_watch_)).c_str()));
+  int error = errno;
+  if (!scanning_ && is_absence(error)) unreached_.insert(scanning_watch_);
+  if (!scanning_ && !is_absence(error)) failure_ = errno_words(error);
+  return kDirectoryCost;
 }
 
-bool WatchTree::scan(int entries) {
-  for (; !failure_ && !ended_ && next_directory(); --entries) {
-    if (entries <= 0) return true;
-    const dirent* entry = ::readdir(scanning_.get());
-    if (entry == nullptr || nodes_.count(scanning_watch_) == 0) {
-      scanning_.reset();
-      continue;
-    }
-    std::string name = entry->d_name;
-    if (name == "." || name == ".." || !is_directory(scanning_.get(), *entry)) continue;
-    int watch = add(scanning_watch_, name);
+int WatchTree::scan_entry() {
+  const dirent* entry = ::readdir(scanning_.get());
+  if (entry == nullptr || nodes_.count(scanning_watch_) == 0) {
+    scanning_.reset();
+    return 1;
+  }
+  std::string name = entry->d_name;
+  if (name == "." || name == ".." || !is_directory(scanning_.get(), *entry)) return 1;
+  int watch = add(scanning_watch_, name);
+  if (watch == kNone) {
+    unreached_.insert(scanning_watch_);
+  } else if (nodes_.count(watch) == 0) {
     // One that has another name already (a bind mount of a directory of this tree) keeps it.
-    if (watch != kNone && nodes_.count(watch) == 0) attach(watch, scanning_watch_, name);
+    attach(watch, scanning_watch_, name);
+  }
+  return kDirectoryCost;
+}
+
+bool WatchTree::scan(int budget) {
+  while (!failure_ && !ended_ && (scanning_ || !unscanned_.empty())) {
+    if (budget <= 0) return true;
+    budget -= scanning_ ? scan_entry() : open_next();
   }
   return false;
 }

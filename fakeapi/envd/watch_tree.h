@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -34,9 +35,10 @@ class WatchTree {
 
   // Watches the root; with `recursive` scan() then finds what is below it.
   base::Result<> start();
-  // Looks at up to `entries` directory entries of what was not looked into yet; false = nothing is
-  // left. Costs that much time and no more.
-  bool scan(int entries);
+  // Looks into directories that were not looked into yet, for about `budget` plain entries (a
+  // directory counts as several); false = nothing is left. Records may be applied between two
+  // calls.
+  bool scan(int budget);
   // Appends what the record means to `changes`: usually one change, none for housekeeping.
   void apply(const InotifyRecord& record, std::vector<Change>& changes);
 
@@ -71,7 +73,8 @@ class WatchTree {
   void forget(int watch);
   void follow_rename(const InotifyRecord& record);
   bool housekeeping(const InotifyRecord& record, std::vector<Change>& changes);
-  bool next_directory();
+  int open_next();
+  int scan_entry();
 
   Inotify& inotify_;
   std::string root_path_;
@@ -84,6 +87,8 @@ class WatchTree {
   std::vector<int> unscanned_;
   std::unique_ptr<DIR, CloseDirectory> scanning_;
   int scanning_watch_ = kNone;
+  // Where the scan met an absence: something is gone, or has another name whose record comes later.
+  std::set<int> unreached_;
   std::optional<std::string> failure_;
   bool ended_ = false;
 };

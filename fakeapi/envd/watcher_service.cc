@@ -192,11 +192,11 @@ WatcherService::Status WatcherService::events(const ::filesystem::GetWatcherEven
                                               RpcContext& /*context*/) {
   auto found = find(request.watcher_id());
   if (!found) co_return tl::unexpected<ConnectError>(found.error());
-  DirectoryWatch& watch = *(*found)->second;
+  WatchPtr watch = (*found)->second;
   // Whoever polls right after a change finds it.
-  watch.catch_up();
-  if (watch.failure()) co_return rpc_fail(ConnectCode::kInternal, *watch.failure());
-  while (!watch.empty()) *response.add_events() = watch.pop();
+  co_await DirectoryWatch::catch_up(watch);
+  if (watch->failure()) co_return rpc_fail(ConnectCode::kInternal, *watch->failure());
+  while (!watch->empty()) *response.add_events() = watch->pop();
   co_return RpcStatus();
 }
 

@@ -39,10 +39,9 @@ const intro = [
   'of this file would change. In an error of an RPC the code implies the status (a unary call) or stands in the end frame',
   '(a stream). "…" stands for words that the contract leaves open.',
   '',
-  'Not in the table, because nothing outside can bring it about: an init while another holds its lock (503), a call without',
-  'any default user (`no user specified`, `username not provided`), a pseudo-terminal that cannot be allocated, and the codes',
-  'that no call answers with (`canceled` reaches nobody: its client has left). What SDKs make of the answers is tested in',
-  '`tests/sdk`.',
+  'Not in the table, because nothing outside can bring it about: an init while another holds its lock (503; this daemon has no',
+  'such lock), a call without any default user (`no user specified`, `username not provided`: tests/envd) and the codes that no',
+  'call answers with (`canceled` reaches nobody: its client has left). What SDKs make of the answers is tested in `tests/sdk`.',
   '',
 ]
 

@@ -296,9 +296,10 @@ void RunningAgent::configure(const fakeapi::envd::SandboxConfiguration& configur
   EXPECT_EQ(answer->message, "ok");
 }
 
-void RunningAgent::claim(std::string access_token) {
+void RunningAgent::claim(std::string access_token, std::string default_user) {
   fakeapi::envd::SandboxConfiguration configuration = identity();
   configuration.access_token = std::move(access_token);
+  configuration.default_user = std::move(default_user);
   configuration.env_vars = {{"FROM_CREATE", "yes"}, {"E2B_SANDBOX", "forged"}};
   configuration.memory_bytes = 512LL << 20;
   configure(configuration);

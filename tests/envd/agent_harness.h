@@ -142,7 +142,7 @@ class RunningAgent {
   // The agent's exit status after the control channel was closed; -1 when it did not end in time.
   int stop();
   // Makes a named one somebody's.
-  void claim(std::string access_token = "");
+  void claim(std::string access_token = "", std::string default_user = "user");
 
  private:
   void configure(const fakeapi::envd::SandboxConfiguration& configuration);

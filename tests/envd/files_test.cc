@@ -1,6 +1,7 @@
 // GET and POST /files against a running agent: uploads, downloads, signatures, errors.
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "fakeapi/envd/signature.h"
 #include "fakeapi/http/gzip.h"
 #include "tests/envd/agent_harness.h"
+#include "tests/integration/small_disk.h"
 
 namespace envd_tests {
 namespace {
@@ -223,10 +225,108 @@ TEST(Upload, MetadataIsStoredShownAndReplaced) {
 
 TEST(Upload, FullDiskIs507) {
   RunningAgent agent;
+  // A node of the test's own: an upload makes its target the user's.
+  const std::string full = agent.home() + "/full";
+  ASSERT_EQ(::mknod(full.c_str(), S_IFCHR | 0666, makedev(1, 7)), 0);
   Headers headers = octets();
-  Reply reply = upload(agent, "?path=/dev/full", headers, "data");
+  Reply reply = upload(agent, "?path=full", headers, "data");
   EXPECT_EQ(json::parse(reply.body),
             error(507, "attempted to write 4 bytes: not enough disk space available"));
+}
+
+TEST(Upload, NoInodeIsItsOwn507EvenWhereTheParentIsMissing) {
+  RunningAgent agent;
+  tests::integration::SmallDisk disk(agent.home() + "/small", "size=1m,nr_inodes=2");
+  ASSERT_TRUE(disk.mounted());
+  EXPECT_EQ(upload(agent, "?path=small/a", octets(), "x").status, 200);
+  for (const char* path : {"?path=small/b", "?path=small/new/deep/b"}) {
+    Reply reply = upload(agent, path, octets(), "x");
+    EXPECT_EQ(reply.status, 507) << path;
+    EXPECT_THAT(reply.body, HasSubstr("not enough inodes available: ")) << path;
+  }
+  ASSERT_TRUE(base::write_file(agent.home() + "/piece", "x"));
+  Reply reply =
+      agent.client().request("POST", "/files/compose", {{"Content-Type", "application/json"}},
+                             R"({"source_paths":["piece"],"destination":"small/new/whole"})");
+  EXPECT_EQ(json::parse(reply.body), error(507, "not enough disk space available"));
+}
+
+// The largest resident size the agent has had.
+long peak_kib(const RunningAgent& agent) {
+  std::string status = *base::read_file("/proc/" + std::to_string(agent.pid()) + "/status");
+  return std::stol(status.substr(status.find("VmHWM:") + 6));
+}
+
+TEST(Upload, GzipThatInflatesAThousandTimesTakesNoMemory) {
+  RunningAgent agent;
+  const std::string sink = agent.home() + "/null";
+  ASSERT_EQ(::mknod(sink.c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
+  std::string zipped;
+  {
+    fakeapi::http::GzipWriter writer;
+    const std::string zeros(1U << 20U, '\0');
+    for (int i = 0; i < 256; ++i) writer.write(zeros, zipped);
+    writer.finish(zipped);
+  }
+  Headers headers = octets();
+  headers.set("Content-Encoding", "gzip");
+  EXPECT_EQ(upload(agent, "?path=null", headers, zipped.substr(0, 0)).status, 200);
+  long before = peak_kib(agent);
+  EXPECT_EQ(upload(agent, "?path=null", headers, zipped).status, 200);
+  EXPECT_LT(peak_kib(agent) - before, 12 << 10) << zipped.size() << " bytes were sent";
+}
+
+// A fifo that nobody opened at its other end would hold the agent for ever.
+TEST(Upload, IntoAFifoWaitsForNobody) {
+  RunningAgent agent;
+  const std::string fifo = agent.home() + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0666), 0);
+  Reply reply = upload(agent, "?path=fifo", octets(), "text");
+  EXPECT_EQ(json::parse(reply.body),
+            error(500, "error opening file: open " + fifo + ": no such device or address"));
+  Stream reader = agent.start("exec cat " + fifo);
+  // Once the reader is there, it gets what is uploaded.
+  for (int i = 0; i < 500 && reply.status != 200; ++i) {
+    ::usleep(10000);
+    reply = upload(agent, "?path=fifo", octets(), "text");
+  }
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reader.finish().stdout_bytes, "text");
+}
+
+TEST(Agent, FilesThatItsRootTurnedIntoFifosHoldNobody) {
+  RunningAgent agent("", RunningAgent::Role::kInit);
+  for (const char* name : {"/passwd", "/group"}) {
+    const std::string path = agent.root() + name;
+    ASSERT_EQ(::unlink(path.c_str()), 0) << path;
+    ASSERT_EQ(::mkfifo(path.c_str(), 0644), 0);
+  }
+  auto [status, body] = agent.call("filesystem.Filesystem/Stat", {{"path", "x"}});
+  EXPECT_EQ(status, 401) << body;
+  EXPECT_EQ(body["message"], "invalid default user: 'user'");
+  EXPECT_EQ(agent.client().request("GET", "/health").status, 204);
+}
+
+TEST(Download, TheEncodingIsJudgedBeforeTheFileIsOpened) {
+  RunningAgent agent;
+  ASSERT_TRUE(base::write_file(agent.home() + "/unreadable", "x"));
+  ASSERT_EQ(::mknod((agent.home() + "/nothing").c_str(), S_IFCHR | 0666, makedev(250, 250)), 0);
+  EXPECT_EQ(download(agent, "?path=nothing").status, 500);
+  EXPECT_EQ(download(agent, "?path=nothing", {{"Accept-Encoding", "identity;q=0"}}).status, 406);
+}
+
+TEST(Download, ConditionsHoldForAnEmptyFileToo) {
+  RunningAgent agent;
+  ASSERT_TRUE(base::write_file(agent.home() + "/empty", ""));
+  Reply whole = download(agent, "?path=empty");
+  EXPECT_EQ(whole.headers.get("Accept-Ranges"), "bytes");
+  const std::string modified(whole.headers.get("Last-Modified"));
+  Reply same = download(agent, "?path=empty", {{"If-Modified-Since", modified}});
+  EXPECT_EQ(same.status, 304);
+  EXPECT_EQ(same.body, "");
+  const std::string early = "Thu, 01 Jan 1970 00:00:01 GMT";
+  EXPECT_EQ(download(agent, "?path=empty", {{"If-Unmodified-Since", early}}).status, 412);
+  EXPECT_EQ(download(agent, "?path=empty", {{"Range", "bytes=0-"}}).status, 200);
 }
 
 TEST(Download, PlainFileWithItsHeaders) {

@@ -56,6 +56,16 @@ TEST(Frame, PreflightComesBeforeTheTokenCheck) {
               testing::HasSubstr("Grpc-Status"));
 }
 
+TEST(Frame, PreflightForAnotherMethodIsNoYes) {
+  RunningAgent agent;
+  Reply reply = agent.client().request(
+      "OPTIONS", "/files",
+      {{"Origin", "https://example.com"}, {"Access-Control-Request-Method", "TRACE"}});
+  EXPECT_EQ(reply.status, 204);
+  EXPECT_FALSE(reply.headers.has("Access-Control-Allow-Origin"));
+  EXPECT_FALSE(reply.headers.has("Access-Control-Allow-Methods"));
+}
+
 TEST(Frame, TokenIsAskedForEverywhereButOnTheOpenRoutes) {
   RunningAgent agent("token");
   json refusal = {
@@ -128,6 +138,43 @@ TEST(Init, TokenRules) {
   EXPECT_FALSE(envs.contains("FROM_CREATE")) << "the set is replaced";
   EXPECT_EQ(agent.client().request("POST", "/init", {}, "not json").status, 400);
   EXPECT_EQ(init({{"accessToken", "one"}, {"caBundle", "PEM"}}).status, 501);
+}
+
+TEST(Init, WhatHasAnotherTypeChangesNothing) {
+  RunningAgent agent;
+  for (const char* body :
+       {R"({"accessToken":5,"defaultUser":"root"})", R"({"defaultUser":["root"]})",
+        R"({"envVars":["A"],"defaultUser":"root"})", R"({"envVars":{"A":1},"defaultUser":"root"})",
+        R"({"timestamp":"yesterday","defaultUser":"root"})",
+        R"({"timestamp":7,"defaultUser":"root"})",
+        R"({"accessToken":"\u0061","defaultUser":"root"})",
+        R"({"accessToken":"a\"b","defaultUser":"root"})"}) {
+    Reply reply = agent.client().request("POST", "/init", {}, body);
+    EXPECT_EQ(reply.status, 400) << body;
+  }
+  EXPECT_EQ(agent.start("id -u").finish().stdout_bytes, "1000\n");
+  for (const char* body : {R"({"timestamp":"0001-01-01T00:00:00Z"})",
+                           R"({"timestamp":"9999-12-31T23:59:59Z","envVars":{"A":"z"}})"}) {
+    EXPECT_EQ(agent.client().request("POST", "/init", {}, body).status, 204) << body;
+  }
+  EXPECT_EQ(json::parse(agent.client().request("GET", "/envs").body)["A"], "z");
+}
+
+TEST(Caller, WithoutAnyDefaultUserHasToBeNamed) {
+  RunningAgent agent("", RunningAgent::Role::kProcess, RunningAgent::Life::kNamed);
+  agent.claim("", "");
+  auto [status, body] = agent.call("filesystem.Filesystem/Stat", {{"path", "x"}});
+  EXPECT_EQ(status, 401);
+  EXPECT_EQ(body, json({{"code", "unauthenticated"}, {"message", "no user specified"}}));
+  Stream stream = agent.start("true");
+  EXPECT_FALSE(stream.next());
+  EXPECT_EQ(stream.end()["error"]["message"], "no user specified");
+  for (const char* method : {"GET", "POST"}) {
+    Reply reply = agent.client().request(method, "/files?path=x");
+    EXPECT_EQ(reply.status, 400) << method;
+    EXPECT_EQ(json::parse(reply.body), json({{"code", 400}, {"message", "username not provided"}}));
+  }
+  EXPECT_EQ(agent.call("filesystem.Filesystem/Stat", {{"path", "."}}, as_user("user")).first, 200);
 }
 
 TEST(Connect, ContentTypesAndMethods) {

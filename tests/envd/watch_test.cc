@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <set>
 #include <thread>
 
@@ -12,6 +14,7 @@
 
 #include "emulator/base/posix.h"
 #include "tests/envd/agent_harness.h"
+#include "tests/integration/small_disk.h"
 
 namespace envd_tests {
 namespace {
@@ -255,6 +258,90 @@ TEST(Watch, AThousandFilesAreNotLost) {
   Changes changes = watch.changes(1000);
   std::set<std::string> created(changes.begin(), changes.end());
   EXPECT_EQ(created.size(), 1000U);
+}
+
+// A watched directory and, beside it, a tree of `outer` times `inner` directories that can move in:
+// in memory, as disks take their time for so many.
+struct LargeTree {
+  LargeTree(const RunningAgent& agent, int outer, int inner)
+      : disk(agent.root() + "/memory", "size=64m"),
+        watched(agent.root() + "/memory/watched"),
+        tree(agent.root() + "/memory/tree") {
+    fs::create_directory(watched);
+    for (int i = 0; i < outer; ++i) {
+      for (int j = 0; j < inner; ++j) fs::create_directories(tree + place(i, j));
+    }
+  }
+  static std::string place(int i, int j) {
+    return "/d" + std::to_string(i) + "/e" + std::to_string(j);
+  }
+  tests::integration::SmallDisk disk;
+  std::string watched, tree;
+};
+
+// Calls `meanwhile` until the watch has told what there was to tell, and returns that.
+Changes poll_while(const Polled& watch, const std::function<void()>& meanwhile) {
+  auto answer = std::async(std::launch::async, [&watch] { return watch.poll(); });
+  do {
+    meanwhile();
+  } while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready);
+  return answer.get();
+}
+
+TEST(Watch, AHugeTreeThatMovesInKeepsNobodyWaitingAndHidesNothing) {
+  RunningAgent agent;
+  LargeTree large(agent, 100, 200);
+  ASSERT_TRUE(large.disk.mounted());
+  const std::string& root = large.watched;
+  Polled watch(agent, {{"path", root}, {"recursive", true}});
+  Client client = agent.client();
+  ASSERT_EQ(client.request("GET", "/health").status, 204);
+  fs::rename(large.tree, root + "/tree");
+  int answered = 0;
+  Changes wanted = {"CREATE tree"};
+  Changes changes = poll_while(watch, [&] {
+    if (client.request("GET", "/health").status == 204) ++answered;
+    const std::string name = "f" + std::to_string(answered);
+    if (answered > 20) return;
+    fs::create_directory(root + "/" + name);
+    wanted.push_back("CREATE " + name);
+  });
+  EXPECT_GE(answered, 5) << "20,000 directories are some 80 turns";
+  Changes rest = watch.poll();
+  changes.insert(changes.end(), rest.begin(), rest.end());
+  EXPECT_EQ(changes, wanted);
+  // All of it is under watch when its arrival is known.
+  for (auto [i, j] : {std::pair(0, 0), std::pair(99, 199), std::pair(50, 7)}) {
+    const std::string name = "tree" + LargeTree::place(i, j) + "/x";
+    fs::create_directory(root + "/" + name);
+    EXPECT_THAT(watch.poll(), ElementsAre("CREATE " + name));
+  }
+}
+
+TEST(Watch, ATreeThatIsRenamedWhileItIsLookedIntoIsWatchedWhole) {
+  RunningAgent agent;
+  constexpr int kOuter = 50;
+  constexpr int kInner = 200;
+  LargeTree large(agent, kOuter, kInner);
+  ASSERT_TRUE(large.disk.mounted());
+  Polled watch(agent, {{"path", large.watched}, {"recursive", true}});
+  std::string name = large.watched + "/tree";
+  fs::rename(large.tree, name);
+  int renames = 0;
+  poll_while(watch, [&] {
+    if (renames == 200) return;
+    const std::string next = large.watched + "/tree" + std::to_string(++renames);
+    fs::rename(name, next);
+    name = next;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  watch.poll();
+  for (int i = 0; i < kOuter; ++i) {
+    for (int j = 0; j < kInner; ++j) {
+      fs::create_directory(name + LargeTree::place(i, j) + "/x");
+    }
+  }
+  EXPECT_EQ(watch.poll().size(), static_cast<std::size_t>(kOuter * kInner));
 }
 
 TEST(Watch, APolledQueueThatNobodyEmptiesBecomesAnError) {

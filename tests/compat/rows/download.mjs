@@ -16,6 +16,10 @@ area('GET /files: errors', {}, (row) => {
     await s.run('ln -s /nowhere /tmp/broken')
     return s.get('/files', { path: '/tmp/broken' })
   })
+  row('1.6', 'a link to itself', rest(500, "error checking path '/tmp/circle': …"), async (s) => {
+    await s.run('ln -s circle /tmp/circle')
+    return s.get('/files', { path: '/tmp/circle' })
+  })
   row('1.6', 'a path that leads through a file', that('500 JSON'), async (s) => {
     const reply = await s.get('/files', { path: '/etc/passwd/x' })
     assert.equal(reply.status, 500)
@@ -36,10 +40,17 @@ area('GET /files: errors', {}, (row) => {
     await s.run("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/tmp/socket\")'")
     return s.get('/files', { path: '/tmp/socket' })
   })
+  row('1.6', 'the same, and an `Accept-Encoding` that nothing fits', rest(406, 'error parsing Accept-Encoding: no acceptable encoding found, supported: [gzip]'), (s) => s.get('/files', { path: '/tmp/socket' }, { headers: { 'Accept-Encoding': 'identity;q=0' } }))
 })
 
 area('GET /files: what is answered', {}, (row) => {
   const get = (s, path, headers = plain, query = {}) => s.get('/files', { path, ...query }, { headers })
+  row('1.6', 'an empty file, `If-Modified-Since` its time', empty(304), async (s) => {
+    await s.write('/tmp/void', '')
+    return get(s, '/tmp/void', { ...plain, 'If-Modified-Since': (await get(s, '/tmp/void')).headers['last-modified'] })
+  })
+  row('1.6', 'an empty file, `If-Unmodified-Since` before it', empty(412), (s) => get(s, '/tmp/void', { ...plain, 'If-Unmodified-Since': 'Thu, 01 Jan 1970 00:00:01 GMT' }))
+  row('1.6', 'an empty file and a `Range`', bytes(200, '', { 'Content-Length': '0' }), (s) => get(s, '/tmp/void', { ...plain, Range: 'bytes=0-' }))
   row('1.6', 'a text file', bytes(200, kText, { 'Content-Length': String(kText.length), 'Accept-Ranges': 'bytes', 'Content-Type': 'text/plain; charset=utf-8', 'Content-Disposition': 'inline; filename=fox.txt' }, '200, the bytes, `Content-Length`, `Accept-Ranges: bytes`, `Content-Type: text/plain; charset=utf-8`, `Content-Disposition: inline; filename=fox.txt`'), async (s) => {
     await s.write('/tmp/fox.txt', kText)
     return get(s, '/tmp/fox.txt')

@@ -1,6 +1,7 @@
 // Sections 1.1-1.5 and 1.10: the HTTP frame, the access token, /metrics, /envs, /init and the orchestrator's routes.
 import assert from 'node:assert/strict'
 import http from 'node:http'
+import { eventually } from '../../sdk/support/sandbox.mjs'
 import { area, bytes, empty, rest, rpc, sameHeaders, text, that } from '../support/table.mjs'
 import { exchange, unary } from '../support/wire.mjs'
 
@@ -18,6 +19,7 @@ area('HTTP: routes, methods, CORS', {}, (row) => {
   for (const [method, path, allow] of [
     ['POST', '/health', 'GET'], ['DELETE', '/health', 'GET'], ['POST', '/metrics', 'GET'], ['PUT', '/envs', 'GET'],
     ['DELETE', '/files', 'GET, POST'], ['PATCH', '/files', 'GET, POST'], ['GET', '/files/compose', 'POST'],
+    ['POST', '/envs', 'GET'], ['DELETE', '/metrics', 'GET'], ['PUT', '/files', 'GET, POST'], ['DELETE', '/files/compose', 'POST'], ['PUT', '/health', 'GET'],
   ]) row('1.1', `\`${method} ${path}\``, empty(405, { Allow: allow }), (s) => s.http(method, path))
   row('1.1, 9.12', '`HEAD /files`', empty(405), (s) => s.http('HEAD', '/files', { path: '/etc/passwd' }))
   row('1.1', 'two requests on one connection', that('both answered, on the same connection'), async (s) => {
@@ -57,6 +59,8 @@ area('HTTP: routes, methods, CORS', {}, (row) => {
       return reply
     })
   }
+  row('1.1', 'a preflight for TRACE', empty(204, { 'Access-Control-Allow-Origin': undefined, 'Access-Control-Allow-Methods': undefined }), (s) => exchange(s.target, preflight('TRACE', '/files')))
+  row('1.1', '`OPTIONS /files` that is no preflight', empty(405, { Allow: 'GET, POST' }), (s) => s.http('OPTIONS', '/files'))
   row('1.1', 'a preflight of an RPC', empty(204, { 'Access-Control-Allow-Methods': 'POST' }), (s) => exchange(s.target, preflight('POST', '/process.Process/Start')))
   row('1.1', 'an error', that('`{"code":404,"message":"…"}`, just these keys; `application/json; charset=utf-8`; `nosniff`'), async (s) => {
     rest(404, "path '/nope' does not exist").verify(await s.get('/files', { path: '/nope' }))
@@ -83,6 +87,10 @@ area('HTTP: the access token', { create: { secure: true } }, (row) => {
     assert.equal(reply.status, 401)
     assert.deepEqual(JSON.parse(reply.text), { code: 401, message: kRefused })
   })
+  for (const method of ['filesystem.Filesystem/Stat', 'filesystem.Filesystem/CreateWatcher', 'process.Process/SendSignal']) {
+    row('1.2', `\`${method.split('/')[1]}\` without a token`, rest(401, kRefused), (s) => unary(s.bare, method, {}))
+  }
+  row('1.2', '`POST /health` without a token', rest(401, kRefused), (s) => s.post('/health', {}, { target: s.bare, body: '' }))
   row('1.2', 'an RPC with the token', that('200'), async (s) => assert.equal((await s.process('List', {})).status, 200))
   row('1.2', '`GET /health` without a token', empty(204), (s) => s.get('/health', {}, { target: s.bare }))
   row('1.2', 'a preflight without a token', empty(204, { 'Access-Control-Allow-Origin': '*' }), (s) => exchange(s.bare, preflight('POST', '/process.Process/List')))
@@ -148,6 +156,10 @@ area('/init', { create: { envVars: { KEPT: 'yes' } } }, (row) => {
   row('1.5', 'a body that is a list', empty(400, kVersion), (s) => init(s, '[]'))
   row('1.5', '`accessToken: ""`', that('400'), async (s) => assert.equal((await init(s, { accessToken: '' })).status, 400))
   row('1.5', 'an `accessToken` with an escaped quote', that('400'), async (s) => assert.equal((await init(s, '{"accessToken":"a\\"b"}')).status, 400))
+  for (const body of ['{"envVars":["A"]}', '{"envVars":{"A":1}}', '{"defaultUser":7}', '{"timestamp":"yesterday"}', '{"accessToken":5}']) {
+    row('1.5', `\`${body}\``, empty(400, kVersion), (s) => init(s, body))
+  }
+  row('1.5', 'an `accessToken` written as `"\\u0061"`', that('400'), async (s) => assert.equal((await init(s, '{"accessToken":"\\u0061"}')).status, 400))
   row('1.5', 'no `envVars`', that('204; variables are kept'), async (s) => {
     empty(204).verify(await init(s, { defaultUser: 'user' }))
     assert.equal((await envs(s)).KEPT, 'yes')
@@ -209,6 +221,28 @@ area("The orchestrator's routes", {}, (row) => {
       }
     })
   }
+  row('1.10, 5.9', 'the same by GET, PUT and DELETE, with a query, percent-encoded', that('the same 404; `path` is the cleaned one'), async (s) => {
+    for (const method of ['GET', 'PUT', 'DELETE']) {
+      for (const [sent, path] of [['/init?x=1', '/init'], ['/%69nit', '/init'], ['/./freeze/', '/freeze'], ['//upgrade', '/upgrade']]) {
+        const reply = await s.http(method, sent)
+        assert.equal(reply.status, 404, sent)
+        assert.equal(JSON.parse(reply.text).path, path)
+      }
+    }
+  })
+  row('1.10', '`POST /init` of a port that is not the daemon\'s', that('passed on: nothing is reserved there'), async (s) => {
+    const { call } = await s.background('mkdir -p /tmp/own; echo mine > /tmp/own/init; cd /tmp/own; exec python3 -m http.server 4600')
+    call.leave()
+    await eventually('it answers', async () => (await exchange(s.at(4600), { path: '/init' })).text === 'mine\n')
+  })
+  row('1.1', '`GET` of `/init`, `/freeze` and the others inside the sandbox', empty(405, { Allow: 'POST' }), async (s) => {
+    let last
+    for (const path of ['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/upgrade']) {
+      last = await exchange(await s.direct(), { path })
+      assert.equal(last.status, 405, path)
+    }
+    return last
+  })
   row('1.10', '`POST /freeze`, `/unfreeze`, `/collapse`, `/fsfreeze`, `/fsthaw`, `/upgrade` inside the sandbox', rest(501, 'this endpoint of the orchestrator is not built in this emulator'), async (s) => {
     let last
     for (const path of ['/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/upgrade']) {

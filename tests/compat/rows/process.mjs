@@ -44,6 +44,7 @@ area('Start: launch', {}, (row) => {
   row('2.4', 'a command by its name alone', that('found in the PATH'), async (s) => assert.equal(outcome(await rest_of(s.start({ process: { cmd: 'echo', args: ['found'] }, stdin: false }))).stdout, 'found\n'))
   row('2.4, 9.6', '`cwd` that does not exist', rpc('invalid_argument', "cwd '/nope' does not exist"), (s) => rest_of(s.start(shell('true', { cwd: '/nope' }))))
   row('2.4', '`cwd` that does not exist, relative', rpc('invalid_argument', "cwd '/home/user/nope' does not exist"), (s) => rest_of(s.start(shell('true', { cwd: 'nope' }))))
+  row('2.4', '`cwd` that is a file', rpc('invalid_argument', "error starting process '/bin/bash': fork/exec /bin/sh: not a directory"), (s) => rest_of(s.start(shell('true', { cwd: '/etc/passwd' }))))
   row('2.4', '`cwd` of somebody else', rpc('invalid_argument', "error starting process '/bin/bash': fork/exec /bin/sh: permission denied"), (s) => rest_of(s.start(shell('true', { cwd: '/root' }))))
   row('2.4', '`cwd` of somebody else, with a terminal', rpc('invalid_argument', '…'), (s) => rest_of(s.start({ ...terminal('true'), process: { cmd: '/bin/bash', cwd: '/root' } })))
   row('1.11', '`cwd: ~ghost`', rpc('invalid_argument', '…'), (s) => rest_of(s.start(shell('true', { cwd: '~ghost' }))))
@@ -271,6 +272,15 @@ area('List, input, signals', {}, (row) => {
     const reply = await s.process('SendSignal', { process: { pid }, signal: 9 })
     assert.ok([`process with pid ${pid} not found`, 'error sending signal: os: process already finished'].includes(reply.json.message), reply.text)
   })
+  row('2.5', '`SendSignal` to a command that has ended while a grandchild holds its stdout', rpc('internal', 'error sending signal: os: process already finished'), async (s) => {
+    const { call, pid } = await running(s, 'sleep 3 & echo $!')
+    const child = decode((await call.next()).event.data.stdout).trim()
+    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1)
+    const reply = await s.process('SendSignal', { process: { pid }, signal: 15 })
+    await s.run(`kill ${child}`)
+    call.leave()
+    return reply
+  })
   const streamInput = async (s, ...messages) => {
     const call = await stream(s.target, 'process.Process/StreamInput', Buffer.concat(messages.map((m) => envelope(JSON.stringify(m)))))
     return call.rest_of()
@@ -348,6 +358,12 @@ area('Connect to a process', { seconds: 32 }, (row) => {
 })
 
 area('Terminals', {}, (row) => {
+  row('2.4', 'a terminal where none can be had', rpc('invalid_argument', "error starting pty with command '/bin/bash' in dir '/home/user' with '90' cols and '30' rows: …"), async (s) => {
+    await s.run('mv /dev/ptmx /dev/ptmx.away && touch /dev/ptmx', { user: 'root' })
+    const reply = await rest_of(s.start(terminal('true', { cols: 90, rows: 30 })))
+    await s.run('mv /dev/ptmx.away /dev/ptmx', { user: 'root' })
+    return reply
+  })
   row('2.5', 'a terminal of 100 x 30', that('`stty size` says 30 100; output in `data.pty`'), async (s) => assert.equal(outcome(await rest_of(s.start(terminal('stty size', { cols: 100, rows: 30 })))).pty, '30 100\r\n'))
   row('2.5', '`tput cols`', that('the columns'), async (s) => assert.equal(outcome(await rest_of(s.start(terminal('tput cols', { cols: 123, rows: 30 })))).pty.trim(), '123'))
   row('2.5', '`exit` typed into `bash -i -l`', that('end with exit code 0'), async (s) => {

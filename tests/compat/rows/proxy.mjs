@@ -71,6 +71,84 @@ area('The way to a sandbox', {}, (row) => {
   }
 })
 
+// A server that shows what reached it, changes protocols and answers in its own time.
+const kShow = `
+import http.server, time
+class Show(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def any(self):
+        if self.headers.get('Upgrade') == 'websocket':
+            self.send_response(101); self.send_header('Upgrade', 'websocket'); self.send_header('Connection', 'Upgrade'); self.end_headers()
+            while piece := self.rfile.read1(): self.wfile.write(piece.upper())
+            return
+        if self.path == '/slowly':
+            self.send_response(200); self.send_header('Transfer-Encoding', 'chunked'); self.end_headers()
+            for word in (b'one', b'two'): self.wfile.write(b'3\\r\\n' + word + b'\\r\\n'); self.wfile.flush(); time.sleep(0.5)
+            self.wfile.write(b'0\\r\\n\\r\\n'); return
+        text = f"{self.command} {self.path} {self.headers['Host']}".encode()
+        self.send_response(200); self.send_header('Content-Length', str(len(text))); self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(text)
+    def __getattr__(self, name):
+        if name.startswith('do_'): return self.any
+        raise AttributeError(name)
+http.server.ThreadingHTTPServer(('0.0.0.0', 4700), Show).serve_forever()
+`
+area('Through the front door to a port', { seconds: 3 }, (row) => {
+  const open = async (s) => {
+    if (s.shows) return s.at(4700)
+    await s.write('/tmp/show.py', kShow)
+    const { call } = await s.background('exec python3 /tmp/show.py')
+    call.leave()
+    await eventually('it answers', async () => (await exchange(s.at(4700), { path: '/' })).status === 200)
+    s.shows = true
+    return s.at(4700)
+  }
+  row('5.9', 'any request', that('path, query and Host arrive as they were sent'), async (s) => {
+    const target = await open(s)
+    assert.equal((await exchange(target, { path: '/a/../b//c?d=%20e' })).text, `GET /a/../b//c?d=%20e ${target.host}`)
+  })
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
+    row('5.9', `${method}`, that('passed on'), async (s) => assert.match((await exchange(await open(s), { method, path: '/m' })).text, new RegExp(`^${method} /m `)))
+  }
+  row('5.9', 'a response in pieces', that('each piece when it comes, not at the end'), async (s) => {
+    const target = await open(s)
+    const times = await new Promise((resolve, reject) => {
+      http.get({ host: '127.0.0.1', port: target.port, path: '/slowly', headers: { Host: target.host }, setHost: false, agent: false }, (response) => {
+        const at = []
+        response.on('data', (piece) => at.push([piece.toString(), Date.now()])).on('end', () => resolve(at)).on('error', reject)
+      }).on('error', reject)
+    })
+    assert.deepEqual(times.map(([word]) => word), ['one', 'two'])
+    assert.ok(times[1][1] - times[0][1] > 200, 'both at once')
+  })
+  row('5.9', 'a WebSocket upgrade', that('101, then bytes both ways'), async (s) => {
+    const target = await open(s)
+    const answer = await new Promise((resolve, reject) => {
+      const request = http.request({ host: '127.0.0.1', port: target.port, path: '/ws', headers: { Host: target.host, Connection: 'Upgrade', Upgrade: 'websocket' }, setHost: false, agent: false })
+      request.on('error', reject).on('response', (response) => reject(new Error(`status ${response.statusCode}`)))
+      request.on('upgrade', (response, socket) => {
+        socket.on('error', reject).once('data', (piece) => { socket.destroy(); resolve(piece.toString()) })
+        socket.write('hello')
+      })
+      request.end()
+    })
+    assert.equal(answer, 'HELLO')
+  })
+  row('5.8', 'a server that comes up while the request waits', that('reached: a refused connection is tried again'), async (s) => {
+    const { call } = await s.background('sleep 0.3; cd /tmp; exec python3 -m http.server 4701')
+    call.leave()
+    assert.equal((await exchange(s.at(4701), { path: '/' })).status, 200)
+  })
+  for (const host of ['nodash.example.com', 'example.com', `3000.${base}`]) {
+    row('5.9', `Host \`${host.replace(base, '<domain>')}\``, text(400, 'Invalid host'), () => exchange(frontDoor(host), { path: '/' }))
+  }
+  row('5.9', 'Host `http-<id>.<domain>`', text(400, 'Invalid sandbox port'), (s) => exchange(frontDoor(`http-${s.id}.${base}`), { path: '/' }))
+  row('5.9', 'Host of another domain, and the headers', text(400, 'Invalid host'), (s) => exchange(frontDoor('example.com'), { path: '/health', headers: { 'E2b-Sandbox-Id': s.id, 'E2b-Sandbox-Port': '49983' } }))
+  row('5.8', 'eth0 of a sandbox', that('an address and a default route'), async (s) => {
+    assert.match((await s.run('ip -4 -o addr show eth0; ip route')).stdout, / inet \d+\.\d+\.\d+\.\d+\/\d+ .*\ndefault via /s)
+  }, { differs: 'one of its own for every sandbox, not 169.254.0.21 for all' })
+})
+
 area('What a kill and a pause do', { seconds: 4 }, (row) => {
   const gone = async (id) => {
     const reply = await exchange(frontDoor(`49983-${id}.${base}`), { path: '/health' })

@@ -38,6 +38,10 @@ area('POST /files: errors', { seconds: 3 }, (row) => {
   row('1.7', 'multipart that is none', that('500 JSON'), async (s) => assert.equal((await s.post('/files', {}, { body: 'nothing of the kind', headers: { 'Content-Type': 'multipart/form-data; boundary=b' } })).status, 500))
   row('1.7', 'multipart without a boundary', that('500 JSON'), async (s) => assert.equal((await s.post('/files', {}, { body: 'x', headers: { 'Content-Type': 'multipart/form-data' } })).status, 500))
   row('1.7', 'a target that is a directory', rest(400, 'path is a directory: /tmp'), (s) => s.upload({ path: '/tmp' }, 'x'))
+  row('1.7', 'a fifo that nobody reads', rest(500, 'error opening file: open /tmp/fifo: no such device or address'), async (s) => {
+    await s.run('mkfifo /tmp/fifo')
+    return s.upload({ path: '/tmp/fifo' }, 'x')
+  })
   row('1.7', 'a parent that is a file', rest(500, 'error ensuring directories: path is a file: /etc/passwd'), (s) => s.upload({ path: '/etc/passwd/x/y' }, 'x'))
   row('1.7', 'gzip that is none', that('an error, and nothing written'), async (s) => {
     const reply = await s.upload({ path: '/tmp/notgzip' }, 'no gzip at all', { headers: { 'Content-Encoding': 'gzip' } })
@@ -71,6 +75,17 @@ area('POST /files: errors', { seconds: 3 }, (row) => {
   row('1.7', 'no inode left', rest(507, 'not enough inodes available: …'), async (s) => {
     await s.run('rm -f /mnt/small/*; for i in 1 2 3 4 5 6 7 8 9; do touch /mnt/small/$i; done', { user: 'root' })
     return s.upload({ path: '/mnt/small/one-more' }, 'x')
+  })
+  row('1.7', 'no inode left for a new parent', rest(507, 'not enough inodes available: …'), (s) => s.upload({ path: '/mnt/small/new/deep/one-more' }, 'x'))
+  row('1.7', 'no inode left, multipart', rest(507, 'not enough inodes available: …'), (s) => send(s, {}, [{ filename: '/mnt/small/one-more', content: 'x' }]))
+  row('1.7', 'a full disk, multipart in chunks', rest(507, 'not enough disk space available'), async (s) => {
+    await s.run('rm -f /mnt/small/*', { user: 'root' })
+    const form = multipart([{ filename: '/mnt/small/full', content: Buffer.alloc(2 << 20, 1) }])
+    return s.post('/files', {}, { body: [form.body.subarray(0, 1 << 20), form.body.subarray(1 << 20)], headers: form.headers })
+  })
+  row('1.7', 'a full disk, gzip', rest(507, 'attempted to write …'), async (s) => {
+    await s.run('rm -f /mnt/small/*', { user: 'root' })
+    return s.upload({ path: '/mnt/small/full' }, gzip(Buffer.alloc(4 << 20, 1)), { headers: { 'Content-Encoding': 'gzip' } })
   })
 })
 

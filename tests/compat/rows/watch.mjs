@@ -35,6 +35,49 @@ for (const [title, open] of [['WatchDir', (s, request, options) => rest_of(s.wat
   })
 }
 
+// A FUSE mount with a server of a few answers stands for every network file system.
+const kFuseServer = `
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other'.encode()
+if libc.mount(b'compat', sys.argv[1].encode(), b'fuse', 6, options): sys.exit(os.strerror(ctypes.get_errno()))
+if os.fork(): os._exit(0)
+os.setsid()
+for number in range(3): os.dup2(os.open('/dev/null', os.O_RDWR), number)
+while True:
+    try: request = os.read(fd, 1 << 20)
+    except InterruptedError: continue
+    except OSError: break
+    size, code, unique = struct.unpack_from('IIQ', request)
+    bodies = {26: struct.pack('IIIIHHI', 7, 31, 0, 0, 0, 0, 4096) + bytes(40), 3: struct.pack('QII', 0, 0, 0) + struct.pack('QQQQQQIIIIIIIII', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 0) + bytes(4), 17: bytes(80)}
+    if code in (2, 42): continue
+    body = bodies.get(code)
+    os.write(fd, struct.pack('IiQ', 16 + len(body or b''), 0 if body is not None else -38, unique) + (body or b''))
+`
+area('Watching a network file system', {}, (row) => {
+  const kPath = '/mnt/net'
+  const mounted = (s) => {
+    if (s.networkMounted) return
+    s.inside('mkdir', '-p', kPath)
+    s.inside('/usr/bin/python3', '-c', kFuseServer, kPath)
+    s.networkMounted = true
+  }
+  const kRefused = rpc('invalid_argument', `cannot watch path on network filesystem: ${kPath}`)
+  row('3.3', '`WatchDir`', kRefused, (s) => { mounted(s); return rest_of(s.watch({ path: kPath })) })
+  row('3.3, 3.4', '`CreateWatcher`', kRefused, (s) => { mounted(s); return s.files('CreateWatcher', { path: kPath }) })
+  row('3.3', '`WatchDir` with `allowNetworkMounts`', that('`{"start":{}}`'), async (s) => {
+    mounted(s)
+    const call = await s.watch({ path: kPath, allowNetworkMounts: true })
+    assert.deepEqual(await call.next(), { start: {} })
+    call.leave()
+  })
+  row('3.3, 3.4', '`CreateWatcher` with `allow_network_mounts`', that('an id'), async (s) => {
+    mounted(s)
+    assert.match((await s.files('CreateWatcher', { path: kPath, allow_network_mounts: true })).json.watcherId, /^w/)
+  })
+})
+
 area('WatchDir: the stream', { seconds: 4 }, (row) => {
   const watched = async (s, request = {}, options) => {
     const { path } = (await s.files('MakeDir', { path: `/home/user/d${(s.count = (s.count ?? 0) + 1)}` })).json.entry
@@ -68,6 +111,21 @@ area('WatchDir: the stream', { seconds: 4 }, (row) => {
     await s.write(`${path}/f`, 'x')
     const event = fields(fields(await call.next())[2][0])
     assert.deepEqual([event[1].toString(), event[2]], ['f', [1]])
+    call.leave()
+  })
+  row('3.1, 3.2', 'the directory is removed', that('REMOVE of `.`'), async (s) => {
+    const { call, path } = await watched(s)
+    await s.run(`rmdir ${path}`)
+    assert.deepEqual(short((await call.next()).filesystem), 'REMOVE .')
+    call.leave()
+  })
+  row('3.2', 'a tree of 3,000 directories moves in', that('its arrival alone; everything in it is under watch then'), async (s) => {
+    await s.run("python3 -c 'import os\nfor i in range(30):\n for j in range(100): os.makedirs(f\"/home/user/large/{i}/{j}\")'")
+    const { call, path } = await watched(s, { recursive: true })
+    await s.run(`mv ~/large ${path}/large`)
+    assert.deepEqual(await call.next(), { filesystem: { name: 'large', type: 'EVENT_TYPE_CREATE' } })
+    await s.run(`mkdir ${path}/large/0/0/first ${path}/large/29/99/last`)
+    assert.deepEqual([short((await call.next()).filesystem), short((await call.next()).filesystem)], ['CREATE large/0/0/first', 'CREATE large/29/99/last'])
     call.leave()
   })
   row('3.2', 'the directory moves away', that('RENAME of `.`'), async (s) => {
