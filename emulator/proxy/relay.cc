@@ -107,7 +107,7 @@ asio::awaitable<Relay::Outcome> Relay::run(std::shared_ptr<Upstream> upstream,
   body_started_ = *body_size > 0;
   // From here on `request` is not looked at: its views die when the client's buffer grows.
   out_.clear();
-  write_request(request, out_);
+  write_request(request, out_, masked_host(upstream_->ingress(), upstream_->port()));
 
   // A body that is not all here cannot be sent twice: no connection that may be stale for it.
   if (body_.done()) channel_ = upstream_->take_idle();

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "emulator/base/unique_fd.h"
+#include "emulator/proxy/ingress_rules.h"
 
 namespace emulator::proxy {
 
@@ -50,6 +51,7 @@ struct SandboxRoute {
   std::shared_ptr<const base::UniqueFd> netns;   // sockets to it are opened in here
   std::string address;                           // eth0, the last one tried
   std::shared_ptr<LiveConnections> connections;  // of the present lifecycle (new after each resume)
+  std::shared_ptr<const IngressRules> ingress;   // null: open to everybody, no mask
   // A port whose service is not built yet: answered by 501 instead of being dialled; 0 = none.
   std::uint16_t unbuilt_port = 0;
 };

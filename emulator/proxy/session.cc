@@ -16,7 +16,6 @@ using fakeapi::http::ServerConnection;
 namespace {
 
 constexpr std::size_t kHeadLimit = 64U << 10U;
-constexpr std::uint64_t kDaemonPort = 49983;
 constexpr std::chrono::seconds kHandshakeLimit{10};
 constexpr std::chrono::seconds kLingerLimit{2};
 // 30 s each: about the 620 s that the cloud's proxies keep an idle connection
@@ -242,11 +241,18 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
   if (relay_ && relay_->upstream() && !relay_->upstream()->closed() &&
       relay_->upstream()->port() == target.port && relay_->upstream()->id() == target.sandbox_id) {
     upstream = relay_->upstream();
+    if (auto page = token_page(upstream->ingress(), target)) {
+      co_return co_await answer(std::move(*page), head_size);
+    }
   } else {
     auto route = door_.parts_.directory.route(target.sandbox_id);
     if (!route || route->paused || !route->connections || route->connections->closed()) {
       ErrorPage page = sandbox_not_found(target.sandbox_id, wants_html(asker()));
       co_return co_await answer(std::move(page), head_size);
+    }
+    if (route->ingress) {
+      auto page = token_page(*route->ingress, target);
+      if (page) co_return co_await answer(std::move(*page), head_size);
     }
     if (route->unbuilt_port != 0 && route->unbuilt_port == target.port) {
       ErrorPage page = port_not_built(route->id, target.port, wants_html(asker()));
@@ -269,6 +275,20 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
   record.duration = std::chrono::steady_clock::now() - started;
   door_.parts_.on_relayed(record);
   co_return going;
+}
+
+std::optional<ErrorPage> Session::token_page(const IngressRules& rules,
+                                             const Target& target) const {
+  if (rules.traffic_token.empty()) return std::nullopt;
+  switch (check_token(rules, target.port, head_.get("e2b-traffic-access-token"))) {
+    case TokenVerdict::kMissing:
+      return token_missing(target.sandbox_id, wants_html(asker()));
+    case TokenVerdict::kInvalid:
+      return token_invalid(target.sandbox_id, wants_html(asker()));
+    case TokenVerdict::kPass:
+      break;
+  }
+  return std::nullopt;
 }
 
 asio::awaitable<bool> Session::relay(std::shared_ptr<Upstream> upstream, std::size_t head_size) {

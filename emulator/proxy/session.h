@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "emulator/proxy/error_pages.h"
 #include "emulator/proxy/front_door.h"
@@ -30,6 +31,8 @@ class Session {
   boost::asio::awaitable<bool> serve_request(std::size_t head_size);
   boost::asio::awaitable<bool> to_handler(const fakeapi::http::Handler& handler);
   boost::asio::awaitable<bool> to_sandbox(Target target, std::size_t head_size);
+  // The answer to a request without the sandbox's traffic token; nullopt: it may pass.
+  std::optional<ErrorPage> token_page(const IngressRules& rules, const Target& target) const;
   boost::asio::awaitable<bool> relay(std::shared_ptr<Upstream> upstream, std::size_t head_size);
   // Answers the request at the front of data() and takes it off, body included.
   boost::asio::awaitable<bool> answer(ErrorPage page, std::size_t head_size);

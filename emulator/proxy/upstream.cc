@@ -58,6 +58,7 @@ Upstream::Upstream(const SandboxRoute& route, std::uint64_t port)
     : id_(route.id),
       port_(port),
       netns_(route.netns),
+      ingress_(route.ingress ? route.ingress : std::make_shared<const IngressRules>()),
       address_(route.address),
       lifecycle_(route.connections) {
   registration_ = LiveConnections::add(lifecycle_, [this] {

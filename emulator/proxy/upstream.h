@@ -34,6 +34,7 @@ class Upstream {
   const std::string& id() const { return id_; }
   std::uint64_t port() const { return port_; }
   const std::shared_ptr<LiveConnections>& lifecycle() const { return lifecycle_; }
+  const IngressRules& ingress() const { return *ingress_; }
   // Killed or paused since.
   bool closed() const { return lifecycle_->closed(); }
 
@@ -58,6 +59,7 @@ class Upstream {
   std::string id_;
   std::uint64_t port_;
   std::shared_ptr<const base::UniqueFd> netns_;
+  std::shared_ptr<const IngressRules> ingress_;
   std::string address_;
   std::size_t first_candidate_ = 0;  // the address that answered last
   std::shared_ptr<LiveConnections> lifecycle_;

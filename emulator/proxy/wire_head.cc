@@ -357,13 +357,19 @@ base::Result<> parse_response(std::string_view bytes, bool head_request, WireHea
   return {};
 }
 
-void write_request(const WireHead& head, std::string& out) {
+void write_request(const WireHead& head, std::string& out, std::string_view masked_host) {
   out.append(head.method).append(" ");
   // "http://host?query": the path is empty, and written as "/" (RFC 9112 3.2.1).
   if (head.target.front() == '?') out.append("/");
   out.append(head.target).append(" HTTP/1.1\r\n");
   for (const HeaderView& header : head.headers) {
-    if (!header.hop) append_line(out, header.name, header.value);
+    if (header.hop) continue;
+    if (!masked_host.empty() && iequals(header.name, "Host")) {
+      append_line(out, header.name, masked_host);
+      append_line(out, "X-Forwarded-Host", header.value);
+    } else {
+      append_line(out, header.name, header.value);
+    }
   }
   if (head.framing.kind == BodyFraming::Kind::kChunked)
     out.append("Transfer-Encoding: chunked\r\n");

@@ -52,8 +52,9 @@ std::size_t find_head_end(std::string_view bytes, std::size_t& scanned);
 base::Result<> parse_request(std::string_view bytes, WireHead& head);
 base::Result<> parse_response(std::string_view bytes, bool head_request, WireHead& head);
 
-// The request as it goes to the sandbox, appended to `out`.
-void write_request(const WireHead& head, std::string& out);
+// The request as it goes to the sandbox, appended to `out`. With `masked_host`, that is its Host
+// and the one that came is its X-Forwarded-Host (contract-network 1.8).
+void write_request(const WireHead& head, std::string& out, std::string_view masked_host = {});
 
 // How the client gets the body.
 enum class Reframe { kAsIs, kToChunked, kToClose };

@@ -72,6 +72,24 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_settled(st
   }
 }
 
+base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_steady(std::string id) {
+  for (;;) {
+    SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+    if (!sandbox->policy_changing) co_return sandbox;
+    co_await sandbox->settled.async_wait(base::kUse);
+  }
+}
+
+void LocalSandboxService::show_ingress(Sandbox& sandbox) {
+  const cloud::NetworkOptions network = sandbox.info.network.value_or(cloud::NetworkOptions());
+  if (network.is_private() && sandbox.traffic_token.empty()) {
+    sandbox.traffic_token = base::random_hex(32);
+  }
+  sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
+  sandbox.ingress->traffic_token = sandbox.info.traffic_access_token;
+  sandbox.ingress->host_mask = network.mask_request_host.value_or("");
+}
+
 base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
                                                        const cloud::NewSandbox& request,
                                                        const std::string& token) {
@@ -136,6 +154,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.envd_access_token = std::move(token);
   info.allow_internet_access = request.allow_internet_access;
   info.network = std::move(request.network);
+  show_ingress(*sandbox);
   info.auto_pause = request.auto_pause;
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);
@@ -246,9 +265,13 @@ base::Task<> LocalSandboxService::pause(std::string id) {
   co_return co_await freeze(sandbox);
 }
 
-base::Task<cloud::Connected> LocalSandboxService::connect(std::string id,
-                                                          std::chrono::seconds timeout) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+base::Task<cloud::Connected> LocalSandboxService::connect(
+    std::string id, std::chrono::seconds timeout, std::optional<cloud::NetworkOptions> network) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (network) {
+    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
+    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
+  }
   cloud::Connected connected;
   base::TimePoint wanted = clock_.now() + timeout;
   if (sandbox->state == State::kPaused) {
@@ -263,10 +286,16 @@ base::Task<cloud::Connected> LocalSandboxService::connect(std::string id,
   co_return connected;
 }
 
-base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id,
-                                                           std::chrono::seconds timeout,
-                                                           std::optional<bool> auto_pause) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
+    std::string id,
+    std::chrono::seconds timeout,
+    std::optional<bool> auto_pause,
+    std::optional<cloud::NetworkOptions> network) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (network && sandbox->state == State::kPaused) {
+    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
+    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
+  }
   if (sandbox->state != State::kPaused) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
   }
@@ -277,19 +306,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::resume(std::string id,
   co_return sandbox->info;
 }
 
-base::Task<> LocalSandboxService::set_network(std::string id,
-                                              cloud::NetworkOptions network,
-                                              std::optional<bool> allow_internet_access) {
-  std::optional<cloud::NetworkOptions> wanted(std::move(network));
-  SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, allow_internet_access));
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
-  while (sandbox->policy_changing) {
-    co_await sandbox->settled.async_wait(base::kUse);
-    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
-  }
-  if (sandbox->state != State::kRunning) {
-    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
-  }
+base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr policy) {
+  const std::string id = sandbox->info.sandbox_id;
   sandbox->policy_changing = true;
   auto applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
   sandbox->policy_changing = false;
@@ -298,15 +316,44 @@ base::Task<> LocalSandboxService::set_network(std::string id,
     co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
   }
   sandbox->policy_in_kernel = applied ? policy : nullptr;
-  if (applied) {
-    sandbox->policy = std::move(policy);
-    sandbox->info.network = std::move(wanted);
-    sandbox->info.allow_internet_access = allow_internet_access;
-  } else {
-    sandbox->policy = std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
-  }
+  sandbox->policy = applied
+                        ? std::move(policy)
+                        : std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
   hooks_.policy_changed(id);
   co_return applied;
+}
+
+base::Task<> LocalSandboxService::change_network(SandboxPtr sandbox, cloud::NetworkOptions change) {
+  if (change.allow_out || change.deny_out) {
+    std::optional<cloud::NetworkOptions> wanted =
+        cloud::merged(sandbox->info.network.value_or(cloud::NetworkOptions()), change);
+    SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, sandbox->info.allow_internet_access));
+    SANDLOT_CO_CHECK(co_await change_policy(sandbox, std::move(policy)));
+  }
+  sandbox->info.network =
+      cloud::merged(sandbox->info.network.value_or(cloud::NetworkOptions()), change);
+  show_ingress(*sandbox);
+  co_return base::Result<>();
+}
+
+base::Task<> LocalSandboxService::set_network(std::string id,
+                                              cloud::NetworkOptions network,
+                                              std::optional<bool> allow_internet_access) {
+  std::optional<cloud::NetworkOptions> wanted(std::move(network));
+  SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, allow_internet_access));
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
+  }
+  SANDLOT_CO_CHECK(co_await change_policy(sandbox, std::move(policy)));
+  // Only what leaves is replaced (contract-network 2.2).
+  if (sandbox->info.network) {
+    wanted->allow_public_traffic = sandbox->info.network->allow_public_traffic;
+    wanted->mask_request_host = sandbox->info.network->mask_request_host;
+  }
+  sandbox->info.network = std::move(wanted);
+  sandbox->info.allow_internet_access = allow_internet_access;
+  co_return base::Result<>();
 }
 
 base::Result<std::vector<cloud::MetricSample>> LocalSandboxService::metrics(
@@ -341,6 +388,7 @@ std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view i
   route.netns = sandbox.slot.netns();
   route.address = sandbox.slot.address();
   route.connections = sandbox.connections;
+  route.ingress = sandbox.ingress;
   route.unbuilt_port = sandbox.unbuilt_port;
   return route;
 }

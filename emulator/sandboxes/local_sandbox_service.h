@@ -62,11 +62,15 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Result<fakeapi::cloud::SandboxInfo> get(std::string_view id) const override;
   base::Task<> kill(std::string id) override;
   base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override;
-  base::Task<fakeapi::cloud::Connected> connect(std::string id,
-                                                std::chrono::seconds timeout) override;
-  base::Task<fakeapi::cloud::SandboxInfo> resume(std::string id,
-                                                 std::chrono::seconds timeout,
-                                                 std::optional<bool> auto_pause) override;
+  base::Task<fakeapi::cloud::Connected> connect(
+      std::string id,
+      std::chrono::seconds timeout,
+      std::optional<fakeapi::cloud::NetworkOptions> network) override;
+  base::Task<fakeapi::cloud::SandboxInfo> resume(
+      std::string id,
+      std::chrono::seconds timeout,
+      std::optional<bool> auto_pause,
+      std::optional<fakeapi::cloud::NetworkOptions> network) override;
   base::Task<> pause(std::string id) override;
   base::Task<> set_network(std::string id,
                            fakeapi::cloud::NetworkOptions network,
@@ -103,6 +107,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
     bool policy_changing = false;  // one change at a time
+    // Made when the sandbox first becomes private; the same one ever after.
+    std::string traffic_token;
+    std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();
     MetricsHistory metrics;
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
@@ -115,6 +122,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
 
   base::Result<SandboxPtr> find(std::string_view id) const;
   base::Task<SandboxPtr> find_settled(std::string id);
+  // And with no change of its policy under way.
+  base::Task<SandboxPtr> find_steady(std::string id);
   base::Task<Blank> take_configured(const Template& item,
                                     const fakeapi::cloud::NewSandbox& request,
                                     const std::string& token);
@@ -123,8 +132,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                             std::shared_ptr<const netfilter::Policy> after);
   // kResourceExhausted when one more would be too many.
   base::Result<> check_room() const;
+  // Of a settled sandbox, running or paused. After an error nothing leaves it.
+  base::Task<> change_policy(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
+  base::Task<> change_network(SandboxPtr sandbox, fakeapi::cloud::NetworkOptions change);
   base::Task<> freeze(SandboxPtr sandbox);
   base::Task<> thaw(SandboxPtr sandbox);
+  // What info.network says of incoming traffic, for the front door and for the answers.
+  static void show_ingress(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);
   void expire_sooner();
   boost::asio::awaitable<void> watch(SandboxPtr sandbox);

@@ -38,6 +38,9 @@ struct ConnectBody {
   std::chrono::seconds timeout{300};
   std::optional<bool> secure;      // must say what the sandbox already is
   std::optional<bool> auto_pause;  // resume only
+  // What is to change; allowPublicTraffic of the body's top level wins. Not checked as a whole:
+  // what it does not say is the sandbox's.
+  std::optional<NetworkOptions> network;
 };
 // POST .../connect and .../resume, v1 and v2.
 base::Result<ConnectBody> parse_connect(std::string_view body);

@@ -42,18 +42,15 @@ constexpr std::array kNewSandboxKeys{
 };
 
 constexpr std::array kConnectKeys{
-    BodyKey{"timeout", Use::kUsed},     BodyKey{"secure", Use::kUsed},
-    BodyKey{"autoPause", Use::kUsed},   BodyKey{"memory", Use::kNotBuilt},
-    BodyKey{"network", Use::kNotBuilt}, BodyKey{"allowPublicTraffic", Use::kNotBuilt},
+    BodyKey{"timeout", Use::kUsed},   BodyKey{"secure", Use::kUsed},
+    BodyKey{"autoPause", Use::kUsed}, BodyKey{"memory", Use::kNotBuilt},
+    BodyKey{"network", Use::kUsed},   BodyKey{"allowPublicTraffic", Use::kUsed},
 };
 
 constexpr std::array kNetworkKeys{
-    BodyKey{"allowOut", Use::kUsed},
-    BodyKey{"denyOut", Use::kUsed},
-    BodyKey{"allowPublicTraffic", Use::kNotBuilt},
-    BodyKey{"maskRequestHost", Use::kNotBuilt},
-    BodyKey{"rules", Use::kNotBuilt},
-    BodyKey{"egressProxy", Use::kNotBuilt},
+    BodyKey{"allowOut", Use::kUsed},           BodyKey{"denyOut", Use::kUsed},
+    BodyKey{"allowPublicTraffic", Use::kUsed}, BodyKey{"maskRequestHost", Use::kUsed},
+    BodyKey{"rules", Use::kNotBuilt},          BodyKey{"egressProxy", Use::kNotBuilt},
     BodyKey{"httpsPorts", Use::kNotBuilt},
 };
 
@@ -66,10 +63,8 @@ constexpr std::array kNetworkUpdateKeys{
     BodyKey{"egressProxy", Use::kNotBuilt},
 };
 
-constexpr std::string_view kOnlyListsYet =
-    "of the network options only allowOut and denyOut are enforced yet";
-constexpr std::string_view kOnlyAtCreateYet =
-    "network options are taken at create and by PUT .../network only";
+constexpr std::string_view kE2bOnlyOptions =
+    "rules, egressProxy and httpsPorts are not enforced yet";
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
 
 base::Error schema_error(const std::string& path, std::string_view reason) {
@@ -312,7 +307,7 @@ void check_environment(Fields& fields, const StringMap& variables) {
 
 // Options of create whose support has its own issue: 501 as soon as one asks for something.
 struct NotBuiltYet {
-  bool network_beyond_lists = false;
+  bool network = false;
   bool auto_resume = false;
   bool auto_pause_without_memory = false;
   bool node = false;
@@ -321,7 +316,7 @@ struct NotBuiltYet {
   bool identity = false;
 
   Result<> status() const {
-    if (network_beyond_lists) return refuse("network", kOnlyListsYet);
+    if (network) return refuse("network", kE2bOnlyOptions);
     if (auto_resume) return refuse("autoResume");
     if (auto_pause_without_memory) return refuse("autoPauseMemory: false");
     if (node) return refuse("choosing a node with nodeID");
@@ -395,8 +390,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   request.allow_internet_access = read_internet_access(fields);
   request.network = read_network(fields);
   NotBuiltYet not_built_yet = read_not_built(fields);
-  not_built_yet.network_beyond_lists =
-      request.network && request.network->asks_for_more_than_lists();
+  not_built_yet.network = request.network && request.network->asks_for_what_is_not_built();
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kNewSandboxKeys, "create");
   if (request.template_id.empty()) {
@@ -407,7 +401,10 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
     return base::fail(Errc::kInvalidArgument,
                       "autoPauseMemory=false only applies when autoPause is true.");
   }
-  if (request.network) SANDLOT_CHECK(validate(*request.network));
+  if (request.network) {
+    SANDLOT_CHECK(validate(*request.network));
+    SANDLOT_CHECK(validate_secure(*request.network, request.secure));
+  }
   SANDLOT_CHECK(not_built_yet.status());
   return request;
 }
@@ -420,14 +417,18 @@ Result<ConnectBody> parse_connect(std::string_view body) {
   request.secure = fields.boolean("secure");
   request.auto_pause = fields.boolean("autoPause");
   bool keep_memory = fields.boolean("memory").value_or(true);
-  auto public_traffic = fields.boolean("allowPublicTraffic");
-  NetworkOptions network = read_network(fields).value_or(NetworkOptions());
+  request.network = read_network(fields);
+  if (auto public_traffic = fields.boolean("allowPublicTraffic")) {
+    if (!request.network) request.network.emplace();
+    request.network->allow_public_traffic = public_traffic;
+  }
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kConnectKeys, "connect");
-  SANDLOT_CHECK(validate(network));
   if (!keep_memory) return base::Failure(not_built("resuming without memory (memory: false)"));
-  if (public_traffic) return base::Failure(not_built("allowPublicTraffic", kOnlyListsYet));
-  if (network.asks_for_something()) return base::Failure(not_built("network", kOnlyAtCreateYet));
+  if (request.network && request.network->asks_for_what_is_not_built()) {
+    return base::Failure(not_built("network", kE2bOnlyOptions));
+  }
+  if (request.network && !request.network->says_something()) request.network.reset();
   return request;
 }
 
@@ -439,8 +440,8 @@ Result<NetworkUpdate> parse_network_update(std::string_view body) {
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kNetworkUpdateKeys, "network update");
   SANDLOT_CHECK(validate(update.network));
-  if (update.network.asks_for_more_than_lists()) {
-    return base::Failure(not_built("network", kOnlyListsYet));
+  if (update.network.asks_for_what_is_not_built()) {
+    return base::Failure(not_built("network", kE2bOnlyOptions));
   }
   return update;
 }

@@ -23,7 +23,9 @@ Kind classify(std::string_view text) {
   auto slash = text.find('/');
   boost::system::error_code error;
   auto address = ip::make_address(std::string(text.substr(0, slash)), error);
-  if (error || text.find('%') != std::string_view::npos) return Kind::kDomain;
+  // Scopes are no part of an address here; a zero byte would end it unseen.
+  bool odd = text.find('%') != std::string_view::npos || text.find('\0') != std::string_view::npos;
+  if (error || odd) return Kind::kDomain;
   if (slash != std::string_view::npos) {
     std::string_view length = text.substr(slash + 1);
     int bits = 0;
@@ -76,14 +78,16 @@ base::Result<> validate_mask(const std::string& mask) {
 
 }  // namespace
 
-bool NetworkOptions::asks_for_more_than_lists() const {
-  return !allow_public_traffic.value_or(true) || mask_request_host || has_rules ||
-         has_egress_proxy || has_https_ports;
+bool NetworkOptions::asks_for_what_is_not_built() const {
+  return has_rules || has_egress_proxy || has_https_ports;
 }
 
-bool NetworkOptions::asks_for_something() const {
-  return (allow_out && !allow_out->empty()) || (deny_out && !deny_out->empty()) ||
-         allow_public_traffic || asks_for_more_than_lists();
+NetworkOptions merged(NetworkOptions base, const NetworkOptions& change) {
+  if (change.allow_out) base.allow_out = change.allow_out;
+  if (change.deny_out) base.deny_out = change.deny_out;
+  if (change.allow_public_traffic) base.allow_public_traffic = change.allow_public_traffic;
+  if (change.mask_request_host) base.mask_request_host = change.mask_request_host;
+  return base;
 }
 
 base::Result<> validate(const NetworkOptions& options) {
@@ -115,6 +119,13 @@ base::Result<> validate(const NetworkOptions& options) {
         "in deny out to block all other traffic.");
   }
   return {};
+}
+
+base::Result<> validate_secure(const NetworkOptions& options, bool secure) {
+  if (secure || !options.is_private()) return {};
+  return base::fail(Errc::kInvalidArgument,
+                    "You cannot create a sandbox without public access unless you enable secure "
+                    "envd access via 'secure' flag.");
 }
 
 }  // namespace fakeapi::cloud

@@ -22,14 +22,23 @@ struct NetworkOptions {
   bool has_egress_proxy = false;  // E2B only, not null
   bool has_https_ports = false;   // E2B only, non-empty
 
-  // Something beside the lists, which alone are enforced; false for {} and for the defaults.
-  bool asks_for_more_than_lists() const;
-  // Any list or other option that is not empty or the default.
-  bool asks_for_something() const;
+  // One of the three E2B options above, none of which is built.
+  bool asks_for_what_is_not_built() const;
+  // {} and what is not built do not.
+  bool says_something() const {
+    return allow_out || deny_out || allow_public_traffic || mask_request_host;
+  }
+  // The public URLs want the traffic access token (contract-network 3.6).
+  bool is_private() const { return !allow_public_traffic.value_or(true); }
 };
+
+// `change` on top of `base`, member by member: what is absent in `change` stays.
+NetworkOptions merged(NetworkOptions base, const NetworkOptions& change);
 
 // The cloud's checks in its order (mask, denied, allowed, domains); the first error wins.
 // kInvalidArgument.
 base::Result<> validate(const NetworkOptions& options);
+// A private sandbox must be a secure one (contract-network 3.6). kInvalidArgument.
+base::Result<> validate_secure(const NetworkOptions& options, bool secure);
 
 }  // namespace fakeapi::cloud

@@ -114,7 +114,8 @@ std::string error_json(int status, std::string_view message) {
 std::string sandbox_json(const SandboxInfo& sandbox, const std::string& domain) {
   json value = common_fields(sandbox);
   add_access_token(value, sandbox);
-  value["trafficAccessToken"] = nullptr;
+  value["trafficAccessToken"] =
+      sandbox.traffic_access_token.empty() ? json() : json(sandbox.traffic_access_token);
   value["domain"] = domain_value(domain);
   return text_of(value);
 }
@@ -127,6 +128,7 @@ json network_value(const NetworkOptions& network) {
   if (network.allow_out) value["allowOut"] = *network.allow_out;
   if (network.deny_out) value["denyOut"] = *network.deny_out;
   if (network.allow_public_traffic) value["allowPublicTraffic"] = *network.allow_public_traffic;
+  if (network.mask_request_host) value["maskRequestHost"] = *network.mask_request_host;
   return value;
 }
 

@@ -46,6 +46,7 @@ struct SandboxInfo {
   int disk_size_mb = 0;
   std::string envd_version;
   std::string envd_access_token;              // "" = not secured
+  std::string traffic_access_token;           // "" = the public URLs are open
   std::optional<bool> allow_internet_access;  // as sent
   std::optional<NetworkOptions> network;      // as sent
   bool auto_pause = false;
@@ -99,17 +100,21 @@ class SandboxService {
   // auto_pause).
   virtual base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) = 0;
   // Running: the end becomes the later of the old one and now + timeout. Paused: resumes with that
-  // timeout.
-  virtual base::Task<Connected> connect(std::string id, std::chrono::seconds timeout) = 0;
+  // timeout. First of all, what `network` says replaces what the sandbox has (merged()); errors as
+  // of set_network, and a paused sandbox then stays paused.
+  virtual base::Task<Connected> connect(std::string id,
+                                        std::chrono::seconds timeout,
+                                        std::optional<NetworkOptions> network) = 0;
   // kConflict when it is already running.
   virtual base::Task<SandboxInfo> resume(std::string id,
                                          std::chrono::seconds timeout,
-                                         std::optional<bool> auto_pause) = 0;
+                                         std::optional<bool> auto_pause,
+                                         std::optional<NetworkOptions> network) = 0;
   // kConflict when it is already paused.
   virtual base::Task<> pause(std::string id) = 0;
   // Replaces the egress lists and the internet switch of a running sandbox, whole: what is absent
-  // is cleared. kConflict when it is not running. After any other error nothing leaves the sandbox
-  // until a later call succeeds.
+  // is cleared. Who may come in is left alone. kConflict when it is not running. After any other
+  // error nothing leaves the sandbox until a later call succeeds.
   virtual base::Task<> set_network(std::string id,
                                    NetworkOptions network,
                                    std::optional<bool> allow_internet_access) = 0;

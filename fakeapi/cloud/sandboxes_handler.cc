@@ -20,6 +20,22 @@ using base::Failure;
 using base::Result;
 using Answer = SandboxesHandler::Answer;
 
+namespace {
+
+// What a connect or resume asks for, against the sandbox that it is for.
+Result<> check_connect(const ConnectBody& wanted, const SandboxInfo& sandbox) {
+  bool secure = !sandbox.envd_access_token.empty();
+  if (wanted.network) {
+    NetworkOptions after = merged(sandbox.network.value_or(NetworkOptions()), *wanted.network);
+    SANDLOT_CHECK(validate(after));
+    SANDLOT_CHECK(validate_secure(after, secure));
+  }
+  if (wanted.secure.value_or(secure) == secure) return {};
+  return Failure(not_built("changing `secure` of an existing sandbox"));
+}
+
+}  // namespace
+
 Answer SandboxesHandler::create(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(NewSandbox wanted, parse_new_sandbox(body));
@@ -84,11 +100,9 @@ Answer SandboxesHandler::connect(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  if (wanted.secure && *wanted.secure == before.envd_access_token.empty()) {
-    co_return Failure(not_built("changing `secure` of an existing sandbox"));
-  }
+  SANDLOT_CO_CHECK(check_connect(wanted, before));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
-  auto connected = co_await service_.connect(id, timeout);
+  auto connected = co_await service_.connect(id, timeout, std::move(wanted.network));
   if (!connected) co_return Failure(translate(std::move(connected).error(), id));
   co_return sandbox_response(connected->resumed ? 201 : 200, connected->info, request.head);
 }
@@ -98,11 +112,9 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  if (wanted.secure && *wanted.secure == before.envd_access_token.empty()) {
-    co_return Failure(not_built("changing `secure` of an existing sandbox"));
-  }
+  SANDLOT_CO_CHECK(check_connect(wanted, before));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
-  auto info = co_await service_.resume(id, timeout, wanted.auto_pause);
+  auto info = co_await service_.resume(id, timeout, wanted.auto_pause, std::move(wanted.network));
   if (!info && info.error().code() == Errc::kConflict) co_return Failure(already_running(id));
   if (!info) co_return Failure(translate(std::move(info).error(), id));
   co_return sandbox_response(201, *info, request.head);

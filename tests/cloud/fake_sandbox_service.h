@@ -60,6 +60,7 @@ class FakeSandboxService : public cloud::SandboxService {
     if (request.secure) info.envd_access_token = "token-of-" + info.sandbox_id;
     info.allow_internet_access = request.allow_internet_access;
     info.network = request.network;
+    show_token(info);
     info.auto_pause = request.auto_pause;
     sandboxes_[info.sandbox_id] = info;
     co_return info;
@@ -88,8 +89,11 @@ class FakeSandboxService : public cloud::SandboxService {
     return {};
   }
 
-  base::Task<cloud::Connected> connect(std::string id, std::chrono::seconds timeout) override {
+  base::Task<cloud::Connected> connect(std::string id,
+                                       std::chrono::seconds timeout,
+                                       std::optional<cloud::NetworkOptions> network) override {
     cloud::SandboxInfo& info = sandboxes_.at(id);
+    change(info, network);
     cloud::Connected connected;
     connected.resumed = info.state == cloud::SandboxState::kPaused;
     auto end = clock_.now() + timeout;
@@ -101,11 +105,13 @@ class FakeSandboxService : public cloud::SandboxService {
 
   base::Task<cloud::SandboxInfo> resume(std::string id,
                                         std::chrono::seconds timeout,
-                                        std::optional<bool> auto_pause) override {
+                                        std::optional<bool> auto_pause,
+                                        std::optional<cloud::NetworkOptions> network) override {
     cloud::SandboxInfo& info = sandboxes_.at(id);
     if (info.state == cloud::SandboxState::kRunning) {
       co_return base::fail(base::Errc::kConflict, "it runs");
     }
+    change(info, network);
     info.state = cloud::SandboxState::kRunning;
     info.end_at = clock_.now() + timeout;
     info.auto_pause = auto_pause.value_or(info.auto_pause);
@@ -127,6 +133,10 @@ class FakeSandboxService : public cloud::SandboxService {
                            std::optional<bool> allow_internet_access) override {
     if (auto failure = take_failure()) co_return base::Failure(*failure);
     cloud::SandboxInfo& info = sandboxes_.at(id);
+    if (info.network) {
+      network.allow_public_traffic = info.network->allow_public_traffic;
+      network.mask_request_host = info.network->mask_request_host;
+    }
     info.network = std::move(network);
     info.allow_internet_access = allow_internet_access;
     co_return base::Result<>();
@@ -173,6 +183,15 @@ class FakeSandboxService : public cloud::SandboxService {
   std::optional<cloud::NewSandbox> last_request;
 
  private:
+  static void show_token(cloud::SandboxInfo& info) {
+    bool is_private = info.network && info.network->is_private();
+    info.traffic_access_token = is_private ? "traffic-" + info.sandbox_id : "";
+  }
+  static void change(cloud::SandboxInfo& info, const std::optional<cloud::NetworkOptions>& to) {
+    if (!to) return;
+    info.network = cloud::merged(info.network.value_or(cloud::NetworkOptions()), *to);
+    show_token(info);
+  }
   std::optional<base::Error> take_failure() { return std::exchange(fail_next, std::nullopt); }
 
   ManualClock& clock_;

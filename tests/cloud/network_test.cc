@@ -105,5 +105,115 @@ TEST_F(Network, PutKnowsUnknownAndPausedSandboxes) {
   expect_error(put(id, "{}"), 409);
 }
 
+TEST_F(Network, APrivateSandboxGetsATrafficTokenAndShowsTheOptionsAsSent) {
+  json sent = json::parse(R"({"allowPublicTraffic":false,"maskRequestHost":"localhost:${PORT}"})");
+  CloudAnswer created =
+      post("/sandboxes", R"({"templateID":"base","network":)" + sent.dump() + "}");
+  ASSERT_EQ(created.status, 201) << created.body;
+  std::string id = created.parsed().value("sandboxID", "");
+  EXPECT_EQ(created.parsed()["trafficAccessToken"], "traffic-" + id);
+  EXPECT_EQ(detail(id)["network"], sent);
+  EXPECT_FALSE(detail(id).contains("trafficAccessToken")) << "only the handle gets it";
+  CloudAnswer connected = post("/sandboxes/" + id + "/connect", R"({"timeout":60})");
+  EXPECT_EQ(connected.parsed()["trafficAccessToken"], "traffic-" + id);
+}
+
+TEST_F(Network, APublicSandboxHasNoTrafficToken) {
+  for (const char* network : {"{}", R"({"allowPublicTraffic":true})", R"({"denyOut":[]})"}) {
+    CloudAnswer created =
+        post("/sandboxes", R"({"templateID":"base","network":)" + std::string(network) + "}");
+    EXPECT_EQ(created.status, 201);
+    ASSERT_TRUE(created.parsed().contains("trafficAccessToken"));
+    EXPECT_TRUE(created.parsed()["trafficAccessToken"].is_null());
+  }
+}
+
+constexpr const char* kNeedsSecure =
+    "You cannot create a sandbox without public access unless you enable secure envd access via "
+    "'secure' flag.";
+
+TEST_F(Network, APrivateSandboxMustBeASecureOne) {
+  CloudAnswer answer =
+      post("/sandboxes",
+           R"({"templateID":"base","secure":false,"network":{"allowPublicTraffic":false}})");
+  expect_error(answer, 400);
+  EXPECT_EQ(answer.message(), kNeedsSecure);
+  EXPECT_TRUE(service_.list().empty());
+  std::string id = create(R"("secure":false)");
+  answer = post("/sandboxes/" + id + "/connect", R"({"timeout":60,"allowPublicTraffic":false})");
+  expect_error(answer, 400);
+  EXPECT_EQ(answer.message(), kNeedsSecure);
+  EXPECT_FALSE(detail(id).contains("network"));
+}
+
+TEST_F(Network, ConnectAndResumeChangeWhatTheySayAndNothingElse) {
+  std::string id = create(R"("network":{"denyOut":["0.0.0.0/0"],"maskRequestHost":"a.com"})");
+  std::string connect = "/sandboxes/" + id + "/connect";
+  CloudAnswer answer = post(connect, R"({"timeout":60,"allowPublicTraffic":false})");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.parsed()["trafficAccessToken"], "traffic-" + id);
+  // The domain is sound because of the denyOut that the sandbox has already.
+  answer = post(connect, R"({"timeout":60,"network":{"allowOut":["example.com"]}})");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  json expected = json::parse(
+      R"({"allowOut":["example.com"],"denyOut":["0.0.0.0/0"],
+          "allowPublicTraffic":false,"maskRequestHost":"a.com"})");
+  EXPECT_EQ(detail(id)["network"], expected);
+  answer = post(connect, R"({"timeout":60,"network":{}})");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(detail(id)["network"], expected);
+  ASSERT_EQ(post("/sandboxes/" + id + "/pause", "{}").status, 204);
+  answer =
+      post("/sandboxes/" + id + "/resume",
+           R"({"timeout":60,"network":{"allowPublicTraffic":true,"maskRequestHost":"b.com"}})");
+  EXPECT_EQ(answer.status, 201) << answer.body;
+  EXPECT_TRUE(answer.parsed()["trafficAccessToken"].is_null());
+  expected["allowPublicTraffic"] = true;
+  expected["maskRequestHost"] = "b.com";
+  EXPECT_EQ(detail(id)["network"], expected);
+}
+
+TEST_F(Network, OfConnectsTwoSpellingsTheTopLevelOneWins) {
+  std::string id = create(R"("timeout":60)");
+  CloudAnswer answer =
+      post("/sandboxes/" + id + "/connect",
+           R"({"timeout":60,"allowPublicTraffic":false,"network":{"allowPublicTraffic":true}})");
+  EXPECT_EQ(answer.parsed()["trafficAccessToken"], "traffic-" + id);
+}
+
+TEST_F(Network, ConnectChecksLikeCreateAndThenChangesNothing) {
+  std::string id = create(R"("network":{"denyOut":["1.1.1.1"]})");
+  ASSERT_EQ(post("/sandboxes/" + id + "/pause", "{}").status, 204);
+  struct Row {
+    const char* members;
+    const char* message;
+  };
+  for (const char* route : {"/connect", "/resume"}) {
+    for (Row row : {
+             Row{R"("network":{"denyOut":["example.com"]})", "invalid denied CIDR example.com"},
+             Row{R"("network":{"allowOut":["example.com"]})", "When specifying allowed domains"},
+             Row{R"("network":{"maskRequestHost":"-https://abcd"})",
+                 "mask request host is not valid: -https://abcd"},
+             Row{R"("network":{"allowPublicTraffic":"no"})", "validation error: "},
+             Row{R"("allowPublicTraffic":null)", "validation error: "},
+         }) {
+      CloudAnswer answer = post("/sandboxes/" + id + std::string(route),
+                                "{\"timeout\":60," + std::string(row.members) + "}");
+      expect_error(answer, 400);
+      EXPECT_EQ(answer.message().rfind(row.message, 0), 0U) << answer.message();
+    }
+  }
+  EXPECT_EQ(detail(id)["network"], json::parse(R"({"denyOut":["1.1.1.1"]})"));
+  EXPECT_EQ(detail(id)["state"], "paused");
+}
+
+TEST_F(Network, PutLeavesAloneWhoMayComeIn) {
+  std::string id = create(
+      R"("network":{"denyOut":["1.1.1.1"],"allowPublicTraffic":false,"maskRequestHost":"a.com"})");
+  EXPECT_EQ(put(id, "{}").status, 204);
+  EXPECT_EQ(detail(id)["network"],
+            json::parse(R"({"allowPublicTraffic":false,"maskRequestHost":"a.com"})"));
+}
+
 }  // namespace
 }  // namespace tests

@@ -169,5 +169,85 @@ TEST(FrontDoor, ListensOnBothLoopbacksAndNamesABusyPort) {
   EXPECT_EQ(listener.error().code(), base::Errc::kAlreadyExists);
 }
 
+constexpr const char* kToken = "e2b-traffic-access-token: secret\r\n";
+constexpr const char* kMissing =
+    R"({"sandboxId":"abc","message":"Sandbox is secured with traffic access token. Token header )"
+    R"('e2b-traffic-access-token' is missing","code":403})";
+constexpr const char* kInvalid =
+    R"({"sandboxId":"abc","message":"Sandbox is secured with traffic access token. Provided token )"
+    R"(in header 'e2b-traffic-access-token' is invalid","code":403})";
+
+// Answers every request with its own head.
+void echo(Peer& peer) {
+  for (std::string head = peer.read_head(); !head.empty(); head = peer.read_head()) {
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(head.size()) + "\r\n\r\n" +
+              head);
+  }
+}
+
+TEST(FrontDoor, APrivateSandboxIsReachedWithItsTokenOnly) {
+  World world;
+  world.add_sandbox("abc");
+  world.set_ingress("abc", {"secret", ""});
+  Server server(echo);
+  std::string host = std::to_string(server.port()) + "-abc.localhost";
+  std::string refused = ask(world, host);
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 403 "));
+  EXPECT_EQ(body_of(refused), kMissing);
+  EXPECT_EQ(body_of(ask(world, host, "/", "e2b-traffic-access-token:\r\n")), kMissing);
+  EXPECT_EQ(body_of(ask(world, host, "/", "e2b-traffic-access-token: secrex\r\n")), kInvalid);
+  EXPECT_EQ(body_of(ask(world, host, "/", std::string("e2b-traffic-access-token: x\r\n") + kToken)),
+            kInvalid)
+      << "the first one counts";
+  EXPECT_EQ(server.accepted(), 0) << "nothing of it reached the sandbox";
+  std::string served = ask(world, host, "/", "E2B-Traffic-Access-Token: secret\r\n");
+  EXPECT_THAT(served, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(served, HasSubstr("E2B-Traffic-Access-Token: secret"))
+      << "passed on, as in the cloud";
+}
+
+TEST(FrontDoor, TheTokenIsLookedAtBeforeThePort) {
+  World world;
+  world.add_sandbox("abc");
+  world.set_ingress("abc", {"secret", ""});
+  std::string host = std::to_string(free_port()) + "-abc.localhost";
+  EXPECT_EQ(body_of(ask(world, host)), kMissing);
+  EXPECT_THAT(ask(world, host, "/", kToken), HasSubstr("port is not open"));
+  std::string page = ask(world, host, "/", "User-Agent: Mozilla/5.0\r\nAccept: text/html\r\n");
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(page, HasSubstr("Missing Traffic Access Token"));
+  world.add_sandbox("asleep", true);
+  world.set_ingress("asleep", {"secret", ""});
+  EXPECT_THAT(ask(world, "3000-asleep.localhost"), HasSubstr("The sandbox was not found"));
+}
+
+TEST(FrontDoor, ATokenCountsForOpenConnectionsAsSoonAsItIsSet) {
+  World world;
+  world.add_sandbox("abc");
+  Server server(echo);
+  Peer client = world.client();
+  client.send(get(server.port()));
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 200 OK"));
+  world.set_ingress("abc", {"secret", ""});
+  client.send("POST / HTTP/1.1\r\nHost: " + std::to_string(server.port()) +
+              "-abc.localhost\r\nContent-Length: 3\r\n\r\nxyz");
+  EXPECT_EQ(body_of(client.read_response()), kMissing);
+  client.send(get(server.port(), "/", kToken));
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 200 OK")) << "the connection goes on";
+}
+
+TEST(FrontDoor, Net66Net67Net71ServersSeeTheMaskOnRequestsAndUpgrades) {
+  World world;
+  world.add_sandbox("abc");
+  world.set_ingress("abc", {"", "localhost:${PORT}"});
+  Server server(echo);
+  std::string port = std::to_string(server.port());
+  for (const char* more : {"", "Connection: Upgrade\r\nUpgrade: websocket\r\n"}) {
+    std::string head = body_of(ask(world, port + "-abc.localhost:7463", "/", more));
+    EXPECT_THAT(head, HasSubstr("\r\nHost: localhost:" + port + "\r\n"));
+    EXPECT_THAT(head, HasSubstr("\r\nX-Forwarded-Host: " + port + "-abc.localhost:7463\r\n"));
+  }
+}
+
 }  // namespace
 }  // namespace tests

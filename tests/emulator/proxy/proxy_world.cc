@@ -259,8 +259,17 @@ std::shared_ptr<LiveConnections> World::add_sandbox(const std::string& id, bool 
   sandbox.paused = paused;
   sandbox.address = "127.0.0.1";
   sandbox.connections = std::make_shared<LiveConnections>();
-  on_loop([&] { sandboxes_[id] = sandbox; });
+  auto ingress = std::make_shared<IngressRules>();
+  sandbox.ingress = ingress;
+  on_loop([&] {
+    sandboxes_[id] = sandbox;
+    ingress_[id] = ingress;
+  });
   return sandbox.connections;
+}
+
+void World::set_ingress(const std::string& id, IngressRules rules) {
+  on_loop([&] { *ingress_.at(id) = std::move(rules); });
 }
 
 void World::set_netns(const std::string& id,

@@ -90,6 +90,7 @@ class World : public emulator::proxy::SandboxDirectory {
   Peer client() const { return Peer::connect(port_); }
   std::shared_ptr<emulator::proxy::LiveConnections> add_sandbox(const std::string& id,
                                                                 bool paused = false);
+  void set_ingress(const std::string& id, emulator::proxy::IngressRules rules);
   void set_netns(const std::string& id,
                  std::shared_ptr<const base::UniqueFd> netns,
                  const std::string& address = "127.0.0.1");
@@ -107,6 +108,7 @@ class World : public emulator::proxy::SandboxDirectory {
   mutable boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::map<std::string, emulator::proxy::SandboxRoute, std::less<>> sandboxes_;
+  std::map<std::string, std::shared_ptr<emulator::proxy::IngressRules>> ingress_;
   std::unique_ptr<emulator::proxy::FrontDoor> door_;
   std::unique_ptr<emulator::proxy::Listener> listener_;
   std::uint16_t port_ = 0;

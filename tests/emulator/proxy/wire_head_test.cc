@@ -76,6 +76,28 @@ TEST(WireHead, TakesTheAuthorityOfAnAbsoluteTarget) {
   EXPECT_EQ(out, "GET /p?q HTTP/1.1\r\nHost: 3000-abc.localhost:1\r\n\r\n");
 }
 
+TEST(WireHead, Net66Net69Net72AMaskReplacesHostAndKeepsWhatCame) {
+  WireHead head;
+  std::string bytes = request("X-Forwarded-Host: forged\r\nOrigin: https://h\r\n");
+  ASSERT_TRUE(parse_request(bytes, head).has_value());
+  std::string out;
+  write_request(head, out, "localhost:8080");
+  EXPECT_EQ(out,
+            "GET / HTTP/1.1\r\nHost: localhost:8080\r\nX-Forwarded-Host: h\r\n"
+            "Origin: https://h\r\n\r\n");
+  out.clear();
+  write_request(head, out);
+  EXPECT_EQ(out, "GET / HTTP/1.1\r\nHost: h\r\nOrigin: https://h\r\n\r\n");
+}
+
+TEST(WireHead, AMaskReplacesTheAuthorityOfAnAbsoluteTarget) {
+  WireHead head;
+  ASSERT_TRUE(parse_request("GET http://h:80/a HTTP/1.1\r\nHost: x\r\n\r\n", head).has_value());
+  std::string out;
+  write_request(head, out, "m");
+  EXPECT_EQ(out, "GET /a HTTP/1.1\r\nHost: m\r\nX-Forwarded-Host: h:80\r\n\r\n");
+}
+
 TEST(WireHead, AnAuthorityWithoutAHostHeaderBecomesOne) {
   WireHead head;
   ASSERT_TRUE(parse_request("GET http://h:80/a HTTP/1.0\r\n\r\n", head).has_value());

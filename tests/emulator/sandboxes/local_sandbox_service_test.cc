@@ -150,12 +150,12 @@ TEST_F(LocalSandboxServiceTest, RunsNoMoreThanItMay) {
   // A paused one takes no place, and needs one to go on.
   ASSERT_TRUE(run(service->pause(first)));
   std::string third = make();
-  auto resumed = run(service->connect(first, 60s));
+  auto resumed = run(service->connect(first, 60s, std::nullopt));
   ASSERT_FALSE(resumed);
   EXPECT_EQ(resumed.error().code(), Errc::kResourceExhausted);
   EXPECT_EQ(service->get(first)->state, cloud::SandboxState::kPaused);
   EXPECT_TRUE(run(service->kill(third)));
-  EXPECT_TRUE(run(service->connect(first, 60s)));
+  EXPECT_TRUE(run(service->connect(first, 60s, std::nullopt)));
 }
 
 TEST_F(LocalSandboxServiceTest, TwoCreatesAtOnceDoNotShareTheLastPlace) {
@@ -283,11 +283,11 @@ TEST_F(LocalSandboxServiceTest, APausedSandboxDoesNotExpire) {
 TEST_F(LocalSandboxServiceTest, ConnectNeverShortensARunningLife) {
   std::string id = make(100s);
   auto end = service->get(id)->end_at;
-  auto shorter = run(service->connect(id, 10s));
+  auto shorter = run(service->connect(id, 10s, std::nullopt));
   ASSERT_TRUE(shorter);
   EXPECT_FALSE(shorter->resumed);
   EXPECT_EQ(shorter->info.end_at, end);
-  EXPECT_GT(run(service->connect(id, 1000s))->info.end_at, end);
+  EXPECT_GT(run(service->connect(id, 1000s, std::nullopt))->info.end_at, end);
 }
 
 TEST_F(LocalSandboxServiceTest, ConnectResumesWithAFreshLifeAndFreshConnections) {
@@ -296,13 +296,14 @@ TEST_F(LocalSandboxServiceTest, ConnectResumesWithAFreshLifeAndFreshConnections)
   EXPECT_TRUE(run(service->pause(id)));
   EXPECT_TRUE(before->closed());
   clock.advance(500s);
-  auto connected = run(service->connect(id, 10s));
+  auto connected = run(service->connect(id, 10s, std::nullopt));
   ASSERT_TRUE(connected);
   EXPECT_TRUE(connected->resumed);
   EXPECT_EQ(connected->info.end_at, clock.now() + 10s);
   EXPECT_FALSE(service->route(id)->connections->closed());
   EXPECT_FALSE(world.frozen);
-  EXPECT_EQ(run(service->resume(id, 10s, std::nullopt)).error().code(), Errc::kConflict);
+  EXPECT_EQ(run(service->resume(id, 10s, std::nullopt, std::nullopt)).error().code(),
+            Errc::kConflict);
 }
 
 TEST_F(LocalSandboxServiceTest, TheDeathOfPidOneEndsItsSandbox) {
@@ -405,8 +406,53 @@ TEST_F(LocalSandboxServiceTest, SetNetworkNeedsARunningSandboxAndAValidPolicy) {
   ASSERT_FALSE(paused);
   EXPECT_EQ(paused.error().code(), Errc::kConflict);
   EXPECT_FALSE(open(id)) << "NET-47: the rules outlive a pause";
-  ASSERT_TRUE(run(service->connect(id, 60s)));
+  ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
   EXPECT_FALSE(open(id));
+}
+
+TEST_F(LocalSandboxServiceTest, ThePublicUrlFollowsWhatTheSandboxSaysOfIncomingTraffic) {
+  std::string id = make();
+  std::shared_ptr<const proxy::IngressRules> rules = service->route(id)->ingress;
+  EXPECT_EQ(rules->traffic_token, "");
+  cloud::NetworkOptions change;
+  change.allow_public_traffic = false;
+  change.mask_request_host = "localhost:${PORT}";
+  auto connected = run(service->connect(id, 60s, change));
+  ASSERT_TRUE(connected);
+  std::string token = connected->info.traffic_access_token;
+  EXPECT_EQ(token.size(), 64U);
+  EXPECT_EQ(rules->traffic_token, token) << "connections that are open read the same rules";
+  EXPECT_EQ(rules->host_mask, "localhost:${PORT}");
+  EXPECT_TRUE(loaded.empty()) << "what leaves is another matter";
+
+  ASSERT_TRUE(run(service->pause(id)));
+  cloud::NetworkOptions open_again;
+  open_again.allow_public_traffic = true;
+  EXPECT_EQ(run(service->resume(id, 60s, std::nullopt, open_again))->traffic_access_token, "");
+  EXPECT_EQ(service->route(id)->ingress->traffic_token, "");
+  EXPECT_EQ(service->route(id)->ingress->host_mask, "localhost:${PORT}");
+  EXPECT_EQ(run(service->connect(id, 60s, change))->info.traffic_access_token, token)
+      << "one token for the whole life";
+  ASSERT_TRUE(run(service->set_network(id, cloud::NetworkOptions(), std::nullopt)));
+  EXPECT_EQ(service->route(id)->ingress->traffic_token, token) << "PUT is about what leaves";
+  EXPECT_EQ(service->get(id)->network->allow_public_traffic, false);
+}
+
+TEST_F(LocalSandboxServiceTest, APausedSandboxGetsItsNewPolicyBeforeItRuns) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id)));
+  failing = "load";
+  EXPECT_FALSE(run(service->connect(id, 60s, lists({}, {"1.1.1.1"}))));
+  EXPECT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);
+  EXPECT_FALSE(open(id)) << "closed until a change succeeds";
+  failing.clear();
+  ASSERT_TRUE(run(service->connect(id, 60s, lists({}, {"8.8.8.8"}))));
+  EXPECT_TRUE(open(id));
+  EXPECT_EQ(service->get(id)->network->deny_out->at(0), "8.8.8.8");
+  auto conflict = run(service->resume(id, 60s, std::nullopt, lists({}, {"1.1.1.1"})));
+  ASSERT_FALSE(conflict);
+  EXPECT_EQ(conflict.error().code(), Errc::kConflict);
+  EXPECT_TRUE(open(id)) << "a refused resume changes nothing";
 }
 
 }  // namespace
