@@ -260,13 +260,23 @@ TEST(Explain, AgreesWithWhatThenHappens) {
   EmulatorProcess emulator(dir.path(), fake());
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   std::string sandbox = emulator.create(network({"rebind.test", "example.com"}, {"0.0.0.0/0"}));
+  std::size_t count = 0;
   for (const char* url : {"https://example.com/", "http://example.com/", "https://github.com/",
                           "https://1.1.1.1/", "https://rebind.test/"}) {
     Json said = explain(emulator, sandbox, {{"url", url}});
     emulator.run(sandbox, std::string("curl -sk -m 4 -o /dev/null ") + url);
-    Json line = records(emulator, sandbox, [](const Json& one) {
-                  return one["protocol"] != "udp" && one["open"] == false;
-                }).back();
+    ++count;
+    Json line;
+    records(emulator, sandbox, [&](const Json&) {
+      Json ended;
+      for (const Json& one :
+           emulator.api("GET", "/_sandlot/sandboxes/" + sandbox + "/egress").json()) {
+        if (one["protocol"] != "udp" && one["open"] == false) ended.push_back(one);
+      }
+      if (ended.size() < count) return false;
+      line = ended.back();
+      return true;
+    });
     EXPECT_EQ(said["decision"], line["decision"]) << url;
     EXPECT_EQ(said["rule"], line["rule"]) << url;
     EXPECT_EQ(said["matchType"], line["matchType"]) << url;
@@ -315,8 +325,9 @@ TEST(DnsMode, DirectQuestionsLeaveAsTheyAre) {
   auto aaaa = emulator.run(sandbox, "getent ahostsv6 nobody.invalid; echo done");
   EXPECT_EQ(aaaa.out, "done\n");
   std::string closed = emulator.create(network({}, {"8.8.8.8"}));
-  EXPECT_EQ(emulator.run(closed, "curl -sS -m 3 https://example.com").exit_code, 28)
-      << "NET-15: dropped, so the look-up takes its time";
+  std::uint64_t before = packets(emulator);
+  EXPECT_NE(emulator.run(closed, "curl -sS -m 3 https://example.com").exit_code, 0) << "NET-15";
+  EXPECT_EQ(packets(emulator), before);
 }
 
 TEST(DnsMode, ADeniedNameserverIsDroppedAndTheForwarderHearsNothing) {
@@ -327,7 +338,9 @@ TEST(DnsMode, ADeniedNameserverIsDroppedAndTheForwarderHearsNothing) {
   std::string open = emulator.create(network({"example.com"}, {"0.0.0.0/0"}));
   EXPECT_EQ(emulator.run(closed, "cat /etc/resolv.conf").out, "nameserver 8.8.8.8\n");
   // NET-31, and its positive control NET-29.
-  EXPECT_EQ(emulator.run(closed, "curl -sS -m 2 https://example.com").exit_code, 28);
+  std::uint64_t before = packets(emulator);
+  EXPECT_NE(emulator.run(closed, "curl -sS -m 2 https://example.com").exit_code, 0);
+  EXPECT_EQ(packets(emulator), before);
   EXPECT_EQ(emulator.run(open, "curl -sS -o /dev/null https://example.com").exit_code, 0);
   Json log = emulator.api("GET", "/_sandlot/sandboxes/" + closed + "/egress").json();
   EXPECT_TRUE(log.empty()) << log.dump(1);

@@ -32,10 +32,10 @@ TEST(Explain, AnotherPortShowsNone) {
   EXPECT_EQ(question.shown_name, "") << "domains count on 80 and 443 only";
 }
 
-TEST(Explain, AnAddressIsNoServerNameButMayBeAHost) {
+TEST(Explain, AnAddressIsNoName) {
   EXPECT_EQ(parsed("https://1.1.1.1").shown_name, "");
   EXPECT_EQ(parsed("https://1.1.1.1").address, (Ipv4{1, 1, 1, 1}));
-  EXPECT_EQ(parsed("http://1.1.1.1").shown_name, "1.1.1.1");
+  EXPECT_EQ(parsed("http://1.1.1.1").shown_name, "");
 }
 
 TEST(Explain, OtherProtocolsHaveSchemes) {
