@@ -249,7 +249,7 @@ asio::awaitable<http::Response> explain(std::string id, std::string text, Lookup
   std::vector<netfilter::Ipv4> named;
   // With an address beside a name, only an allowed name would be looked up.
   std::string look_up = question->host.empty() ? question->shown_name : question->host;
-  if (!look_up.empty() && !netfilter::parse_ipv4(look_up)) {
+  if (!look_up.empty()) {
     auto task = lookups->resolve(look_up);
     auto resolved = co_await std::move(task);
     if (resolved) named = std::move(*resolved);

@@ -81,15 +81,15 @@ base::Result<Question> parse_destination(std::string_view text) {
     return base::fail(Errc::kInvalidArgument,
                       "which port? Give a URL, HOST:PORT, udp://HOST:PORT or icmp://HOST");
   }
+  question.address = netfilter::parse_ipv4(host);
+  if (question.address) return question;
   auto name = netfilter::normalise_name(host);
   if (!name || name->empty()) {
     return base::fail(Errc::kInvalidArgument, "'" + std::string(host) + "' is not a host");
   }
-  question.address = netfilter::parse_ipv4(*name);
-  if (!question.address) question.host = *name;
-  // An SNI never is an address; a Host header may be one.
+  question.host = *name;
   bool shows = question.protocol == Protocol::kTcp &&
-               (question.port == kHttpPort || (question.port == kTlsPort && !question.address));
+               (question.port == kHttpPort || question.port == kTlsPort);
   if (shows) question.shown_name = *name;
   return question;
 }
