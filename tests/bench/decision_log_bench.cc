@@ -18,6 +18,7 @@
 #include <boost/asio/use_future.hpp>
 #include <gtest/gtest.h>
 
+#include "emulator/base/task_group.h"
 #include "emulator/decisions/decision_log.h"
 #include "emulator/decisions/record_json.h"
 #include "tests/netfilter/support/world.h"
@@ -58,11 +59,11 @@ class Proxy {
     proxy_ = std::make_unique<EgressProxy>(context_.get_executor(), EgressProxy::Options(),
                                            std::move(hooks));
     EXPECT_TRUE(proxy_->start(*world.network));
-    if (variant == Variant::kFollowed) asio::co_spawn(context_, follow(), asio::use_future);
+    if (variant == Variant::kFollowed) tasks_.spawn("follower", follow());
     thread_ = std::thread([this] { context_.run(); });
   }
   ~Proxy() {
-    asio::co_spawn(context_, proxy_->stop(), asio::use_future).get();
+    asio::co_spawn(context_, shut_down(), asio::use_future).get();
     context_.stop();
     thread_.join();
   }
@@ -79,6 +80,12 @@ class Proxy {
   }
 
  private:
+  asio::awaitable<void> shut_down() {
+    co_await proxy_->stop();
+    tasks_.cancel();
+    co_await tasks_.join();
+  }
+
   // As control_routes.cc does it, but for the socket.
   asio::awaitable<void> follow() {
     DecisionLog::Follower follower(log_);
@@ -94,6 +101,7 @@ class Proxy {
   base::SystemClock clock_;
   DecisionLog log_;
   std::size_t formatted_ = 0;
+  base::TaskGroup tasks_{context_.get_executor()};
   std::unique_ptr<EgressProxy> proxy_;
   std::thread thread_;
 };

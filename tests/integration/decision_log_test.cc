@@ -261,8 +261,8 @@ TEST(Explain, AgreesWithWhatThenHappens) {
   ASSERT_TRUE(emulator.ready()) << emulator.log();
   std::string sandbox = emulator.create(network({"rebind.test", "example.com"}, {"0.0.0.0/0"}));
   std::size_t count = 0;
-  for (const char* url : {"https://example.com/", "http://example.com/", "https://github.com/",
-                          "https://1.1.1.1/", "https://rebind.test/"}) {
+  for (const char* url :
+       {"https://example.com/", "http://example.com/", "https://github.com/", "https://1.1.1.1/"}) {
     Json said = explain(emulator, sandbox, {{"url", url}});
     emulator.run(sandbox, std::string("curl -sk -m 4 -o /dev/null ") + url);
     ++count;
@@ -282,6 +282,17 @@ TEST(Explain, AgreesWithWhatThenHappens) {
     EXPECT_EQ(said["matchType"], line["matchType"]) << url;
     EXPECT_EQ(said["serverName"], line["serverName"]) << url;
   }
+  // A name that leads inside, shown on the way to a public address (contract-network 2.8).
+  Json said =
+      explain(emulator, sandbox, {{"ip", "9.9.9.9"}, {"port", 443}, {"serverName", "rebind.test"}});
+  EXPECT_EQ(said["decision"], "blocked");
+  EXPECT_EQ(said["rule"], "internal");
+  emulator.run(sandbox, "curl -sk -m 4 --resolve rebind.test:443:9.9.9.9 https://rebind.test/");
+  Json line = record(emulator, sandbox, [](const Json& one) {
+    return one["serverName"] == "rebind.test" && one["open"] == false;
+  });
+  EXPECT_EQ(line["decision"], "blocked");
+  EXPECT_EQ(line["rule"], "internal");
 }
 
 TEST(Explain, TheCommandPrintsTheVerdictAndTheRule) {

@@ -218,6 +218,18 @@ TEST(CommandLine, LimitsAreNumbersRatesOrUnlimited) {
   }
 }
 
+TEST(CommandLine, ExplainTakesASandboxAndADestination) {
+  auto line = World().read({"explain", "--json", "iabc", "https://example.com"});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->command, "explain");
+  EXPECT_TRUE(line->json);
+  EXPECT_THAT(line->arguments, ::testing::ElementsAre("iabc", "https://example.com"));
+  World().expect_refusal({"explain", "iabc"}, kUsage, "two arguments");
+  World().expect_refusal({"explain", "iabc", "x:1", "y:1"}, kUsage, "two arguments");
+  World().expect_refusal({"explain", "iabc", "x:1", "--jsn"}, kUsage, "did you mean '--json'?");
+  World().expect_refusal({"serve", "--decision-log", "-1"}, kUsage, "'-1' is not a number");
+}
+
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {
   World().expect_refusal({"serve", "--internet", "netns:x"}, kUsage, "not built yet");
   World().expect_refusal({"serve", "--seed", "1"}, kUsage, "--seed is not built yet");
