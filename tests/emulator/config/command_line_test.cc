@@ -96,6 +96,7 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"run-dir", "/tmp/r"},
                                                       {"internet", "none"},
                                                       {"dns-mode", "direct"},
+                                                      {"decision-log", "100"},
                                                       {"auth", "any"},
                                                       {"api-key", "k1"},
                                                       {"control-token", "long enough"},
