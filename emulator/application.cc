@@ -148,7 +148,7 @@ Application::Step Application::start_runtime() {
   if (!started) return failed(code_of(started.error()), started.error(), "container runtime");
   runtime_ = std::move(*started);
   blocking_ = std::make_unique<base::BlockingPool>(2);  // the first threads, after the spawner
-  network_ = std::make_unique<NetworkStack>(context_.get_executor(), options_, *blocking_,
+  network_ = std::make_unique<NetworkStack>(context_.get_executor(), options_, clock_, *blocking_,
                                             instance_directory_.path);
   return {};
 }
@@ -228,6 +228,8 @@ Application::Step Application::open_front_door() {
   hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
   control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
   for (auto& route : fakenet::control_routes(network_->internet()))
+    control_->add_route(route.method, route.path, std::move(route.handler));
+  for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
     control_->add_route(route.method, route.path, std::move(route.handler));
   proxy::FrontDoorParts parts{
       .directory = *service_,
@@ -369,6 +371,7 @@ Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   removed.emplace_back("sandboxes", co_await service_->kill_all());
   clock_.reset();
   (void)co_await service_->clock_changed(fakeapi::envd::ClockSetting());
+  removed.emplace_back("decisions", network_->decisions().clear());
   if (fakenet::FakeInternet* internet = network_->internet()) {
     removed.emplace_back("canary", internet->canary().counters().size());
     internet->clear_canary();

@@ -16,6 +16,9 @@ namespace {
 // As long as the forwarder takes for a sandbox's own question.
 constexpr auto kLookupLimit = std::chrono::seconds(2);
 
+// What a sandbox's resolv.conf names.
+const netfilter::Destination kNameserver = {{8, 8, 8, 8}, 53, netfilter::Protocol::kUdp};
+
 egress::Uplink uplink_of(config::Internet internet) {
   switch (internet) {
     case config::Internet::kHost:
@@ -32,12 +35,14 @@ egress::Uplink uplink_of(config::Internet internet) {
 
 NetworkStack::NetworkStack(asio::any_io_executor executor,
                            const config::Options& options,
+                           const base::Clock& clock,
                            base::BlockingPool& blocking,
                            std::filesystem::path run_dir)
     : executor_(std::move(executor)),
       options_(options),
       blocking_(blocking),
-      run_dir_(std::move(run_dir)) {}
+      run_dir_(std::move(run_dir)),
+      decisions_(executor_, clock, options.decision_log) {}
 
 StartStep NetworkStack::read_internet() {
   if (options_.internet != config::Internet::kFake) return {};
@@ -52,12 +57,15 @@ StartStep NetworkStack::read_internet() {
 
 StartStep NetworkStack::start(Lookups lookups) {
   bool fake = options_.internet == config::Internet::kFake;
-  auto network = netfilter::SwitchNamespace::create(run_dir_, netfilter::SwitchPorts(), fake);
+  lookups_ = std::move(lookups);
+  netfilter::SwitchPorts ports;
+  if (!forwards_dns()) ports.dns = 0;
+  auto network = netfilter::SwitchNamespace::create(run_dir_, ports, fake);
   if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
   network_ = std::move(*network);
   if (auto opened = open_internet(); !opened) return opened;
   if (auto started = start_dns(); !started) return started;
-  return start_egress(std::move(lookups));
+  return start_egress();
 }
 
 StartStep NetworkStack::open_internet() {
@@ -75,10 +83,21 @@ StartStep NetworkStack::open_internet() {
   return {};
 }
 
+// Without an internet there is nothing that a question could reach directly: it is answered at
+// once.
+bool NetworkStack::forwards_dns() const {
+  return options_.dns_mode == config::DnsMode::kForward ||
+         options_.internet == config::Internet::kNone;
+}
+
 StartStep NetworkStack::start_dns() {
+  if (!forwards_dns()) return {};
   dns::Forwarder::Options forwarding;
   forwarding.internet = options_.internet != config::Internet::kNone;
   forwarding.open_socket = open_dns_socket_;
+  if (options_.decision_log > 0) {
+    forwarding.on_question = [this](const dns::QuestionEvent& event) { log_question(event); };
+  }
   forwarder_ = std::make_unique<dns::Forwarder>(executor_, servers_, forwarding);
   if (auto started = forwarder_->start(*network_); !started) {
     return failed(config::kFailure, started.error(), "DNS forwarder");
@@ -86,23 +105,75 @@ StartStep NetworkStack::start_dns() {
   return {};
 }
 
-StartStep NetworkStack::start_egress(Lookups lookups) {
+void NetworkStack::log_question(const dns::QuestionEvent& event) {
+  auto id = lookups_.id_by_address(event.client.to_string());
+  auto policy = id ? lookups_.policy_of(*id) : nullptr;
+  if (!policy) return;
+  // The slot's rules let it pass; this only says which entry they were made of.
+  netfilter::Destination destination = kNameserver;
+  if (event.transport == dns::Transport::kTcp) destination.protocol = netfilter::Protocol::kTcp;
+  decisions_.asked(*id, netfilter::decide(*policy, destination), event);
+}
+
+netfilter::Decision NetworkStack::judge(const netfilter::Policy& policy,
+                                        netfilter::Destination destination,
+                                        netfilter::Trace* trace) {
+  destination.machine_local = egress_->is_machine_local(destination.address);
+  if (destination.protocol == netfilter::Protocol::kTcp) {
+    return egress_->judge(policy, destination, trace);
+  }
+  auto decision = netfilter::decide(policy, destination, trace);
+  bool to_forwarder = forwards_dns() && destination.protocol == netfilter::Protocol::kUdp &&
+                      destination.address == kNameserver.address &&
+                      destination.port == kNameserver.port;
+  bool leaves = internet_ != nullptr || to_forwarder;
+  if (decision.allowed && !leaves) {
+    decision = {false, netfilter::MatchType::kNone, "no way out for UDP and ICMP"};
+    if (trace != nullptr) trace->push_back({decision.rule, true});
+  }
+  return decision;
+}
+
+base::Task<std::vector<netfilter::Ipv4>> NetworkStack::resolve(std::string name) {
+  if (internet_) {
+    fakenet::Hosts hosts = internet_->hosts();
+    co_return hosts.resolve(name, false).addresses;
+  }
+  if (options_.internet == config::Internet::kNone) co_return std::vector<netfilter::Ipv4>();
+  co_return co_await dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
+}
+
+decisions::Lookups NetworkStack::explain_lookups() {
+  decisions::Lookups lookups;
+  lookups.policy_of = lookups_.policy_of;
+  lookups.resolve = [this](std::string name) { return resolve(std::move(name)); };
+  lookups.judge = [this](const netfilter::Policy& policy, const netfilter::Destination& destination,
+                         netfilter::Trace* trace) { return judge(policy, destination, trace); };
+  return lookups;
+}
+
+StartStep NetworkStack::start_egress() {
   egress::EgressProxy::Options options;
   options.uplink = uplink_of(options_.internet);
   egress::EgressProxy::Hooks hooks;
-  hooks.sandbox_of = [find = std::move(lookups.id_by_address)](
-                         const std::string& address) -> std::optional<egress::SandboxRef> {
-    auto id = find(address);
+  hooks.sandbox_of = [this](const std::string& address) -> std::optional<egress::SandboxRef> {
+    auto id = lookups_.id_by_address(address);
     if (!id) return std::nullopt;
     return egress::SandboxRef{*id};
   };
-  hooks.policy_of = std::move(lookups.policy_of);
+  hooks.policy_of = lookups_.policy_of;
   hooks.resolve = [this](std::string name) {
     return dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
   };
-  hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
-    return forwarder_->serve_stream(client);
-  };
+  if (forwarder_) {
+    hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
+      return forwarder_->serve_stream(client);
+    };
+  }
+  if (options_.decision_log > 0) {
+    hooks.on_flow = [this](const egress::FlowEvent& event) { decisions_.judged(event); };
+    hooks.on_end = [this](const egress::FlowEnd& end) { decisions_.ended(end); };
+  }
   egress_ = std::make_unique<egress::EgressProxy>(executor_, options, std::move(hooks));
   if (auto started = egress_->start(*network_); !started) {
     return failed(config::kFailure, started.error(), "egress proxy");
@@ -121,7 +192,7 @@ base::Task<> NetworkStack::apply_policy(std::shared_ptr<const base::UniqueFd> ne
 
 asio::awaitable<void> NetworkStack::stop() {
   co_await egress_->stop();
-  co_await forwarder_->stop();
+  if (forwarder_) co_await forwarder_->stop();
 }
 
 asio::awaitable<void> NetworkStack::stop_internet() {

@@ -13,7 +13,10 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "emulator/base/async.h"
+#include "emulator/base/clock.h"
 #include "emulator/config/options.h"
+#include "emulator/decisions/control_routes.h"
+#include "emulator/decisions/decision_log.h"
 #include "emulator/dns/forwarder.h"
 #include "emulator/fakenet/authority.h"
 #include "emulator/fakenet/fake_internet.h"
@@ -33,9 +36,10 @@ class NetworkStack {
     std::function<std::shared_ptr<const netfilter::Policy>(const std::string& id)> policy_of;
   };
 
-  // `options` and `blocking` outlive the stack. `run_dir` is the instance's own.
+  // `options`, `clock` and `blocking` outlive the stack. `run_dir` is the instance's own.
   NetworkStack(boost::asio::any_io_executor executor,
                const config::Options& options,
+               const base::Clock& clock,
                base::BlockingPool& blocking,
                std::filesystem::path run_dir);
   NetworkStack(const NetworkStack&) = delete;
@@ -58,18 +62,32 @@ class NetworkStack {
   netfilter::SwitchNamespace& network() { return *network_; }
   netfilter::egress::EgressProxy& egress() { return *egress_; }
   fakenet::FakeInternet* internet() { return internet_.get(); }
+  // What the proxy and the forwarder decided.
+  decisions::DecisionLog& decisions() { return decisions_; }
+  // What `explain` asks of the network. After start().
+  decisions::Lookups explain_lookups();
   // The machine's resolvers, whatever --internet says.
   dns::HostResolvers& resolvers() { return resolvers_; }
 
  private:
   StartStep open_internet();
   StartStep start_dns();
-  StartStep start_egress(Lookups lookups);
+  StartStep start_egress();
+  bool forwards_dns() const;
+  void log_question(const dns::QuestionEvent& event);
+  // decide(), with what only the network knows: the machine's addresses and the ways out.
+  netfilter::Decision judge(const netfilter::Policy& policy,
+                            netfilter::Destination destination,
+                            netfilter::Trace* trace);
+  // The addresses of a name as a sandbox sees them; the fake internet is not asked by packet.
+  base::Task<std::vector<netfilter::Ipv4>> resolve(std::string name);
 
   boost::asio::any_io_executor executor_;
   const config::Options& options_;
   base::BlockingPool& blocking_;
   std::filesystem::path run_dir_;
+  decisions::DecisionLog decisions_;
+  Lookups lookups_;
   std::unique_ptr<netfilter::SwitchNamespace> network_;
   // With --internet fake: what it consists of until start(), then itself.
   std::optional<fakenet::Hosts> internet_hosts_;

@@ -33,7 +33,8 @@ struct SwitchPorts {
   std::uint16_t http = 5016;   // from dport 80
   std::uint16_t tls = 5017;    // from dport 443
   std::uint16_t other = 5018;  // every other TCP port
-  std::uint16_t dns = 5353;    // UDP 53 to kDnsServer
+  // UDP 53 to kDnsServer; 0: no forwarder, questions leave like every other datagram.
+  std::uint16_t dns = 5353;
 };
 
 // Sandlot's own network namespace with the constant rules. Owner: removes the bind mount

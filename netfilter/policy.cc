@@ -129,12 +129,41 @@ bool has_domain(const std::vector<Entry>& allowed) {
                      [](const Entry& entry) { return entry.kind == Entry::Kind::kOther; });
 }
 
+void note(Trace* trace, const std::string& rule, bool matched) {
+  if (trace != nullptr) trace->push_back({rule, matched});
+}
+
+// The first rule that holds the address.
 const Policy::AddressRule* find(const std::vector<Policy::AddressRule>& rules,
-                                const Ipv4& address) {
-  auto found = std::find_if(rules.begin(), rules.end(), [&](const Policy::AddressRule& rule) {
-    return rule.range.contains(address);
-  });
-  return found == rules.end() ? nullptr : &*found;
+                                const Ipv4& address,
+                                Trace* trace) {
+  for (const Policy::AddressRule& rule : rules) {
+    bool matched = rule.range.contains(address);
+    note(trace, rule.rule, matched);
+    if (matched) return &rule;
+  }
+  return nullptr;
+}
+
+const Policy::DomainRule* find_domain(const std::vector<Policy::DomainRule>& rules,
+                                      const Destination& destination,
+                                      Trace* trace) {
+  if (rules.empty()) return nullptr;
+  bool has_name = destination.protocol == Protocol::kTcp &&
+                  (destination.port == kHttpPort || destination.port == kTlsPort);
+  if (!has_name || destination.name.empty()) {
+    if (trace != nullptr)
+      trace->push_back({has_name ? "domains of allowOut: the connection shows no name"
+                                 : "domains of allowOut: they count on TCP 80 and 443 only",
+                        false});
+    return nullptr;
+  }
+  for (const Policy::DomainRule& domain : rules) {
+    bool matched = domain.pattern.matches(destination.name);
+    note(trace, domain.rule, matched);
+    if (matched) return &domain;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -208,25 +237,20 @@ bool is_internal(const Ipv4& address, bool machine_local) {
   return machine_local || is_always_denied(address);
 }
 
-Decision decide(const Policy& policy, const Destination& destination) {
-  if (is_internal(destination.address, destination.machine_local)) {
-    return {false, MatchType::kInternal, "internal"};
+Decision decide(const Policy& policy, const Destination& destination, Trace* trace) {
+  bool internal = is_internal(destination.address, destination.machine_local);
+  if (trace != nullptr) trace->push_back({"internal", internal});
+  if (internal) return {false, MatchType::kInternal, "internal"};
+  if (const auto* domain = find_domain(policy.allowed_domains(), destination, trace)) {
+    return {true, MatchType::kDomain, domain->rule};
   }
-  bool named = destination.protocol == Protocol::kTcp && !destination.name.empty() &&
-               (destination.port == kHttpPort || destination.port == kTlsPort);
-  if (named) {
-    for (const Policy::DomainRule& domain : policy.allowed_domains()) {
-      if (domain.pattern.matches(destination.name)) {
-        return {true, MatchType::kDomain, domain.rule};
-      }
-    }
-  }
-  if (const auto* allowed = find(policy.allowed(), destination.address)) {
+  if (const auto* allowed = find(policy.allowed(), destination.address, trace)) {
     return {true, MatchType::kCidr, allowed->rule};
   }
-  if (const auto* denied = find(policy.denied(), destination.address)) {
+  if (const auto* denied = find(policy.denied(), destination.address, trace)) {
     return {false, MatchType::kCidr, denied->rule};
   }
+  if (trace != nullptr) trace->push_back({"default", true});
   return {true, MatchType::kNone, "default"};
 }
 

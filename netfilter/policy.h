@@ -93,10 +93,17 @@ struct Decision {
   bool by_name() const { return allowed && match == MatchType::kDomain; }
 };
 
+// What decide() looked at, in its order; the last step is the one that decided.
+struct TraceStep {
+  std::string rule;  // as Decision::rule; "no name: the domains of allowOut do not count"
+  bool matched = false;
+};
+using Trace = std::vector<TraceStep>;
+
 // Internal range, allowed domain, allowed address, denied address, default allow: in that order,
 // whatever is more specific (NET-54, NET-55, NET-56). A name counts only on TCP 80 and 443 (NET-40
-// to NET-43).
-Decision decide(const Policy& policy, const Destination& destination);
+// to NET-43). With `trace`, says there what it looked at; nothing else differs.
+Decision decide(const Policy& policy, const Destination& destination, Trace* trace = nullptr);
 
 // The rule of decide()'s first step for one address, without a policy: what a name may not resolve
 // to (contract-network 2.8, rebinding).

@@ -10,7 +10,7 @@ namespace {
 // Decides what of a sandbox's packets goes on, before any destination is translated, so that the
 // proxy's own address cannot be named by a sandbox (169.254/16 is denied) and yet is where its
 // connections end.
-std::string mangle_table(bool uplink) {
+std::string mangle_table(const SwitchPorts& ports, bool uplink) {
   std::string text = "*mangle\n:SANDLOT - [0:0]\n-A PREROUTING -i s+ -j SANDLOT\n";
   // A sandbox's own address is checked by rp_filter on its link; this is the belt to those braces.
   text += "-A SANDLOT ! -s 10.71.0.0/16 -j DROP\n";
@@ -18,7 +18,8 @@ std::string mangle_table(bool uplink) {
     text.append("-A SANDLOT -d ").append(to_string(range)).append(" -j DROP\n");
   }
   text += "-A SANDLOT -p tcp -j RETURN\n";
-  text.append("-A SANDLOT -d ").append(kDnsServer).append(" -p udp --dport 53 -j RETURN\n");
+  if (ports.dns != 0)
+    text.append("-A SANDLOT -d ").append(kDnsServer).append(" -p udp --dport 53 -j RETURN\n");
   // Without an uplink UDP and ICMP have no way out, and would be dropped for want of a route
   // anyway. With one they go on to be forwarded; what a policy says about them is in the sandbox's
   // slot.
@@ -32,8 +33,10 @@ std::string nat_table(const SwitchPorts& ports, bool uplink) {
   text += "-A PREROUTING -i s+ -p tcp --dport 80" + to + std::to_string(ports.http) + "\n";
   text += "-A PREROUTING -i s+ -p tcp --dport 443" + to + std::to_string(ports.tls) + "\n";
   text += "-A PREROUTING -i s+ -p tcp" + to + std::to_string(ports.other) + "\n";
-  text.append("-A PREROUTING -i s+ -d ").append(kDnsServer).append(" -p udp --dport 53");
-  text += to + std::to_string(ports.dns) + "\n";
+  if (ports.dns != 0) {
+    text.append("-A PREROUTING -i s+ -d ").append(kDnsServer).append(" -p udp --dport 53");
+    text += to + std::to_string(ports.dns) + "\n";
+  }
   if (uplink) text.append("-A POSTROUTING -o ").append(kUplinkName).append(" -j MASQUERADE\n");
   return text + "COMMIT\n";
 }
@@ -65,7 +68,7 @@ std::string filter_table(bool uplink) {
 }  // namespace
 
 std::string switch_rules(const SwitchPorts& ports, bool uplink) {
-  return mangle_table(uplink) + nat_table(ports, uplink) + filter_table(uplink);
+  return mangle_table(ports, uplink) + nat_table(ports, uplink) + filter_table(uplink);
 }
 
 std::string switch_rules_ipv6() {

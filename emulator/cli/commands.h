@@ -11,6 +11,7 @@ int run_config_show(const config::CommandLine& line);
 int run_doctor(const config::CommandLine& line);
 int run_env(const config::CommandLine& line);
 int run_exec(const config::CommandLine& line, const ServeFunction& serve);
+int run_explain(const config::CommandLine& line);
 int run_gc(const config::CommandLine& line);
 int run_ready(const config::CommandLine& line);
 int run_version(const config::CommandLine& line);

@@ -1,5 +1,5 @@
-// One plain GET, blocking: how `ready` asks a running emulator, in a process that needs no event
-// loop for it.
+// One plain request, blocking: how `ready` and `explain` ask a running emulator, in a process that
+// needs no event loop for it.
 #pragma once
 
 #include <chrono>
@@ -16,5 +16,18 @@ base::Result<int> http_status(const std::string& host,
                               std::uint16_t port,
                               const std::string& path,
                               std::chrono::milliseconds limit);
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+};
+
+// POST of a JSON body. Errors: as above; kTooLarge over 16
+// MiB.
+base::Result<HttpAnswer> http_post(const std::string& host,
+                                   std::uint16_t port,
+                                   const std::string& path,
+                                   const std::string& body,
+                                   std::chrono::milliseconds limit);
 
 }  // namespace emulator::cli

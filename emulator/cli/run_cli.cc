@@ -28,6 +28,7 @@ int dispatch(const config::CommandLine& line, const ServeFunction& serve) {
   if (line.command == "env") return run_env(line);
   if (line.command == "doctor") return run_doctor(line);
   if (line.command == "ready") return run_ready(line);
+  if (line.command == "explain") return run_explain(line);
   if (line.command == "gc") return run_gc(line);
   if (line.command == "config show") return run_config_show(line);
   return run_version(line);

@@ -20,7 +20,7 @@ tl::unexpected<Refusal> refuse(int exit_code, std::string message) {
   return tl::unexpected<Refusal>(Refusal{exit_code, std::move(message)});
 }
 
-constexpr std::string_view kLater[] = {"explain", "trust", "template", "sandbox"};
+constexpr std::string_view kLater[] = {"trust", "template", "sandbox"};
 
 // "; did you mean X?" or nothing.
 std::string suggestion(std::string_view wrong,
@@ -103,6 +103,10 @@ void Parser::describe() {
       ->default_str("30s");
   CLI::App* gc = command("gc", "remove what a crashed emulator left");
   gc->add_flag("--dry-run", result.dry_run, "only say what would be removed");
+  CLI::App* explain = command(
+      "explain",
+      "say what a sandbox's policy would do with a connection: sandlot explain SANDBOX URL");
+  explain->add_flag("--json", result.json, "machine output");
   CLI::App* about = command("version", "print the version");
   about->add_flag("--json", result.json, "machine output");
   CLI::App* show = command("config", "sandlot config show: every setting and where it comes from");
@@ -140,8 +144,8 @@ Refusal refuse_command(const std::string& name) {
   if (std::find(std::begin(kLater), std::end(kLater), name) != std::end(kLater)) {
     return {kUsage, "sandlot " + name + " is not built yet"};
   }
-  const std::vector<std::string_view> known = {"serve", "env", "exec",    "doctor",
-                                               "ready", "gc",  "version", "config"};
+  const std::vector<std::string_view> known = {"serve", "env",     "exec",   "doctor", "ready",
+                                               "gc",    "version", "config", "explain"};
   return {kUsage, "sandlot: unknown command '" + name + "'" + suggestion(name, known, "sandlot ") +
                       (nearest(name, known).empty() ? "; see sandlot --help" : "")};
 }
@@ -184,7 +188,20 @@ Read<void> parse_arguments(Parser& parser, const Texts& arguments) {
     extras.erase(extras.begin());
     parser.result.command = "config show";
   }
-  if (!extras.empty()) return tl::unexpected<Refusal>(refuse_extra(sub, extras.front()));
+  if (parser.result.command == "explain") {
+    const auto flag = std::find_if(extras.begin(), extras.end(),
+                                   [](const std::string& text) { return text.starts_with("-"); });
+    if (flag == extras.end() && extras.size() != 2) {
+      return refuse(kUsage, "sandlot explain: two arguments: sandlot explain SANDBOX URL");
+    }
+    if (flag == extras.end()) std::swap(parser.result.arguments, extras);
+  }
+  if (!extras.empty()) {
+    const auto flag = std::find_if(extras.begin(), extras.end(),
+                                   [](const std::string& text) { return text.starts_with("-"); });
+    return tl::unexpected<Refusal>(
+        refuse_extra(sub, flag == extras.end() ? extras.front() : *flag));
+  }
   if (chosen.size() > 1) return refuse(kUsage, "sandlot: one command at a time");
 
   if (dashes != arguments.end()) parser.result.child.assign(dashes + 1, arguments.end());

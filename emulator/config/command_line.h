@@ -32,13 +32,14 @@ struct CommandLine {
   std::vector<SettingValue> values;   // one per setting that is built, in the table's order
   std::vector<std::string> warnings;  // for stderr
   // What belongs to single commands.
-  bool json = false;          // doctor, version, config show
+  bool json = false;          // doctor, version, config show, explain
   bool no_dns = false;        // env
   std::string format = "sh";  // env: sh, fish, dotenv, json, github
   bool dry_run = false;       // gc
   bool wait = false;          // ready
   std::chrono::milliseconds timeout{30000};
-  std::vector<std::string> child;  // exec: what follows "--"
+  std::vector<std::string> arguments;  // explain: sandbox, destination
+  std::vector<std::string> child;      // exec: what follows "--"
 
   // True when nobody set it.
   bool is_default(std::string_view setting) const;

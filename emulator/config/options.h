@@ -45,6 +45,7 @@ struct Options {
   Internet internet = Internet::kHost;
   std::filesystem::path internet_file;  // kFake: hosts beside the built-in ones; may be empty
   DnsMode dns_mode = DnsMode::kForward;
+  std::size_t decision_log = 4096;  // decisions kept for /_sandlot/.../egress; 0 = none
   Auth auth = Auth::kAny;
   std::vector<std::string> api_keys;
   std::string control_token;  // empty: /_sandlot/ is for loopback only

@@ -176,6 +176,18 @@ base::Result<> apply_dns_mode(Options& options, const Texts& texts) {
   return {};
 }
 
+base::Result<> apply_decision_log(Options& options, const Texts& texts) {
+  constexpr std::size_t kMost = 1000000;
+  const std::string& text = texts.back();
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > kMost) {
+    return wrong(text, "a number of decisions (0 to 1000000)");
+  }
+  options.decision_log = value;
+  return {};
+}
+
 base::Result<> apply_auth(Options& options, const Texts& texts) {
   if (texts.back() != "any" && texts.back() != "strict")
     return wrong(texts.back(), "one of: any, strict");
@@ -254,6 +266,8 @@ constexpr Setting kSettings[] = {
     {"dns-mode", "MODE", "forward",
      "queries of sandboxes: forward (through this machine's resolver), direct", false, false,
      apply_dns_mode},
+    {"decision-log", "N", "4096", "decisions about egress that are kept; 0: none", false, false,
+     apply_decision_log},
     {"auth", "MODE", "any", "API keys: any (every non-empty one), strict (those of --api-key)",
      false, false, apply_auth},
     {"api-key", "KEY", "", "a key that --auth strict accepts; repeatable", true, true,

@@ -11,9 +11,10 @@ namespace asio = boost::asio;
 Forwarder::Forwarder(asio::any_io_executor executor, ServerList servers, Options options)
     : servers_(std::move(servers)),
       options_(std::move(options)),
-      listener_(std::move(executor), [this](Bytes query, Transport transport) {
-        return answer(std::move(query), transport);
-      }) {}
+      listener_(std::move(executor),
+                [this](Bytes query, Transport transport, asio::ip::address client) {
+                  return answer(std::move(query), transport, std::move(client));
+                }) {}
 
 base::Result<> Forwarder::start(const netfilter::SwitchNamespace& network) {
   SANDLOT_TRY(auto socket, netfilter::open_socket_in(network.fd(), AF_INET, SOCK_DGRAM));
@@ -33,19 +34,32 @@ asio::awaitable<void> Forwarder::stop() {
   co_await listener_.stop();
 }
 
-asio::awaitable<Bytes> Forwarder::answer(Bytes query, Transport transport) {
+asio::awaitable<Bytes> Forwarder::answer(Bytes query,
+                                         Transport transport,
+                                         asio::ip::address client) {
   auto question = parse_query(query);
   if (!question) co_return make_reply(query, Rcode::kFormatError);
+  Bytes reply = co_await answer_question(std::move(query), *question, transport);
+  if (options_.on_question && reply.size() >= kHeaderSize) {
+    QuestionEvent event{client, *question, transport, static_cast<Rcode>(reply[3] & 0x0fU)};
+    options_.on_question(event);
+  }
+  co_return reply;
+}
+
+asio::awaitable<Bytes> Forwarder::answer_question(Bytes query,
+                                                  const Question& question,
+                                                  Transport transport) {
   Servers servers = options_.internet ? servers_() : Servers();
   // At once, not after a time-out: programs in the sandbox wait for this (contract-network 5.6).
   if (servers.empty()) co_return make_reply(query, Rcode::kServerFailure);
   // A sandbox has no IPv6; an empty answer saves its programs the attempt.
-  if (question->type == kTypeAaaa) co_return make_reply(query, Rcode::kNoError);
+  if (question.type == kTypeAaaa) co_return make_reply(query, Rcode::kNoError);
   auto reply =
       co_await ask(query, std::move(servers), transport, options_.limit, options_.open_socket);
   if (!reply) {
     base::log::debug("dns.no_answer",
-                     {{"name", question->name}, {"error", reply.error().message()}});
+                     {{"name", question.name}, {"error", reply.error().message()}});
     co_return make_reply(query, Rcode::kServerFailure);
   }
   co_return std::move(*reply);

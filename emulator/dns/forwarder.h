@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -12,10 +13,19 @@
 
 #include "emulator/base/result.h"
 #include "emulator/dns/listener.h"
+#include "emulator/dns/message.h"
 #include "emulator/dns/upstream.h"
 #include "netfilter/network.h"
 
 namespace emulator::dns {
+
+// One question of a sandbox that was answered.
+struct QuestionEvent {
+  const boost::asio::ip::address& client;  // of the sandbox
+  const Question& question;
+  Transport transport = Transport::kUdp;
+  Rcode rcode = Rcode::kNoError;  // of the answer
+};
 
 class Forwarder {
  public:
@@ -24,6 +34,8 @@ class Forwarder {
         true;  // false (--internet none): every question is answered by SERVFAIL at once
     std::chrono::milliseconds limit = std::chrono::seconds(2);
     OpenSocket open_socket = nullptr;  // where the questions leave; empty: this machine's network
+    // Told of every question that could be read. Optional.
+    std::function<void(const QuestionEvent&)> on_question = nullptr;
   };
 
   Forwarder(boost::asio::any_io_executor executor, ServerList servers, Options options);
@@ -38,7 +50,12 @@ class Forwarder {
   boost::asio::awaitable<void> stop();
 
  private:
-  boost::asio::awaitable<Bytes> answer(Bytes query, Transport transport);
+  boost::asio::awaitable<Bytes> answer(Bytes query,
+                                       Transport transport,
+                                       boost::asio::ip::address client);
+  boost::asio::awaitable<Bytes> answer_question(Bytes query,
+                                                const Question& question,
+                                                Transport transport);
 
   ServerList servers_;
   Options options_;

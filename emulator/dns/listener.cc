@@ -105,7 +105,7 @@ asio::awaitable<void> Listener::receive(UdpSocket& socket) {
 asio::awaitable<void> Listener::reply(UdpSocket& socket,
                                       Bytes query,
                                       asio::ip::udp::endpoint client) {
-  Bytes message = co_await answer_(std::move(query), Transport::kUdp);
+  Bytes message = co_await answer_(std::move(query), Transport::kUdp, client.address());
   if (message.empty() || !socket.is_open()) co_return;
   // A full send buffer loses the answer; the client asks again.
   boost::system::error_code ignored;
@@ -129,10 +129,12 @@ asio::awaitable<void> Listener::serve_accepted(asio::ip::tcp::socket stream) {
 }
 
 asio::awaitable<void> Listener::serve_stream(asio::ip::tcp::socket& stream) {
+  boost::system::error_code gone;
+  asio::ip::address client = stream.remote_endpoint(gone).address();
   for (;;) {
     auto query = co_await base::with_deadline(read_message(stream), kStreamRest, "DNS query");
     if (!query) co_return;
-    Bytes message = co_await answer_(std::move(*query), Transport::kTcp);
+    Bytes message = co_await answer_(std::move(*query), Transport::kTcp, client);
     if (message.empty()) co_return;
     auto sent = co_await base::with_deadline(write_message(stream, std::move(message)), kStreamRest,
                                              "DNS answer");

@@ -21,7 +21,8 @@
 namespace emulator::dns {
 
 // An empty answer is not sent.
-using Answer = std::function<boost::asio::awaitable<Bytes>(Bytes query, Transport transport)>;
+using Answer = std::function<boost::asio::awaitable<Bytes>(
+    Bytes query, Transport transport, boost::asio::ip::address client)>;
 
 class Listener {
  public:

@@ -33,9 +33,10 @@ base::Result<std::uint16_t> port_of(int socket) {
 Server::Server(asio::any_io_executor executor, std::vector<std::string> domains, ServerList servers)
     : domains_(std::move(domains)),
       servers_(std::move(servers)),
-      listener_(std::move(executor), [this](Bytes query, Transport transport) {
-        return answer(std::move(query), transport);
-      }) {}
+      listener_(std::move(executor),
+                [this](Bytes query, Transport transport, const asio::ip::address&) {
+                  return answer(std::move(query), transport);
+                }) {}
 
 base::Result<std::uint16_t> Server::start(const std::string& address, std::uint16_t port) {
   base::Result<std::uint16_t> outcome = base::fail(base::Errc::kInternal, "DNS server");

@@ -155,12 +155,15 @@ asio::awaitable<void> EgressProxy::serve(tcp::socket client, FlowClass kind) {
     co_return;
   }
   std::string id = flow->sandbox.id;
-  if (per_sandbox_[id] >= options_.connections_per_sandbox) {
-    base::log::warn("egress.too_many_connections", {{"sandbox", id}});
-    co_return;
-  }
   auto connection = std::make_shared<Connection>(std::move(client));
   connection->flow = std::move(*flow);
+  base::ScopeExit end([&] { report_end(*connection); });
+  if (per_sandbox_[id] >= options_.connections_per_sandbox) {
+    base::log::warn("egress.too_many_connections", {{"sandbox", id}});
+    connection->decision = Decision{false, MatchType::kNone, "connection limit"};
+    report_judged(*connection);
+    co_return;
+  }
   auto position = connections_.insert(connections_.end(), connection);
   ++per_sandbox_[id];
   base::ScopeExit leave([&] {
@@ -175,6 +178,42 @@ std::shared_ptr<const Policy> EgressProxy::policy_of(const std::string& sandbox_
   return hooks_.policy_of ? hooks_.policy_of(sandbox_id) : kOpen;
 }
 
+Decision EgressProxy::judge(const Policy& policy,
+                            const Destination& destination,
+                            Trace* trace) const {
+  Decision decision = decide(policy, destination, trace);
+  bool dns = destination.address == kDnsAddress && destination.port == kDnsPort &&
+             hooks_.serve_dns != nullptr;
+  if (decision.allowed && !dns && options_.uplink == Uplink::kNone) {
+    decision = {false, MatchType::kNone, "no internet"};
+    if (trace != nullptr) trace->push_back({decision.rule, true});
+  }
+  return decision;
+}
+
+bool EgressProxy::is_machine_local(const Ipv4& address) {
+  auto local = routes_->is_local(address);
+  return !local || *local;
+}
+
+void EgressProxy::report_judged(Connection& connection) {
+  if (!hooks_.on_flow) return;
+  FlowEvent event{connection.flow, *connection.decision, connection.mark};
+  hooks_.on_flow(event);
+  connection.reported = true;
+}
+
+void EgressProxy::report_end(const Connection& connection) {
+  if (!hooks_.on_end || !connection.reported) return;
+  FlowEnd end{connection.flow, connection.mark};
+  end.dialled = connection.dialled;
+  end.sent = connection.sent;
+  end.received = connection.received;
+  bool refused = connection.decision && !connection.decision->allowed;
+  end.reason = refused ? CloseReason::kBlocked : connection.close_reason;
+  hooks_.on_end(end);
+}
+
 asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   Flow& flow = connection->flow;
   base::ScopeExit forget([&] { peeked_ -= connection->first_flight.size(); });
@@ -184,30 +223,27 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
     policy = policy_of(flow.sandbox.id);  // it may have changed in the meantime
   }
   if (!policy || connection->is_cut) co_return;
-  Decision& decision = connection->decision.emplace(decide(*policy, destination_of(flow)));
+  Decision& decision = connection->decision.emplace(judge(*policy, destination_of(flow)));
   bool dns = decision.allowed && is_dns(flow) && hooks_.serve_dns != nullptr;
-  if (decision.allowed && !dns && options_.uplink == Uplink::kNone) {
-    decision = {false, MatchType::kNone, "no internet"};
-  }
   std::vector<Ipv4> targets;
   if (decision.allowed && !dns) targets = co_await targets_of(*connection);
   if (connection->is_cut) co_return;
-  if (hooks_.on_flow) {
-    FlowEvent event{flow, decision};
-    hooks_.on_flow(event);
-  }
+  report_judged(*connection);
   if (!decision.allowed) co_return;
   tune(connection->client);
   if (dns) {
     co_await hooks_.serve_dns(connection->client);
     co_return;
   }
-  if (!co_await dial(*connection, std::move(targets))) co_return;
+  if (!co_await dial(*connection, std::move(targets))) {
+    if (!connection->is_cut) connection->close_reason = CloseReason::kNotConnected;
+    co_return;
+  }
   tune(connection->upstream);
   if (!connection->first_flight.empty()) {
     auto bytes = asio::buffer(connection->first_flight);
     auto [error, count] = co_await asio::async_write(connection->upstream, bytes, base::kUse);
-    if (error) co_return connection->cut();
+    if (error) co_return connection->cut(CloseReason::kReset);
     connection->sent += count;
     peeked_ -= std::exchange(connection->first_flight, std::string()).size();
   }
@@ -234,7 +270,7 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
     }
     if (error == asio::error::eof) co_return base::Result<>();
     if (error) {
-      connection.cut();
+      connection.cut(CloseReason::kReset);
       co_return base::Result<>();
     }
     bytes.append(scratch_->data(), count);
@@ -265,8 +301,7 @@ asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connectio
     co_return targets;
   }
   for (const Ipv4& address : *resolved) {
-    auto local = routes_->is_local(address);
-    if (!is_internal(address, !local || *local)) targets.push_back(address);
+    if (!is_internal(address, is_machine_local(address))) targets.push_back(address);
   }
   if (targets.empty() && !resolved->empty()) {
     base::log::warn("egress.internal_address",
@@ -289,7 +324,10 @@ asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4
     auto connecting = connect_to(connection, targets[i], dial_from_);
     auto dialled = co_await base::with_deadline(std::move(connecting), limit, "egress dial");
     if (connection.is_cut) co_return false;
-    if (dialled) co_return true;
+    if (dialled) {
+      connection.dialled = targets[i];
+      co_return true;
+    }
     base::log::debug("egress.dial_failed", {{"sandbox", connection.flow.sandbox.id},
                                             {"target", to_string(targets[i]) + ":" +
                                                            std::to_string(connection.flow.port)},
@@ -308,13 +346,14 @@ void EgressProxy::policy_changed(const std::string& sandbox_id) {
     if (connection->flow.sandbox.id != sandbox_id || !connection->decision) continue;
     Decision now = decide(*policy, destination_of(connection->flow));
     // What was dialled by address was never shown to be the name that is allowed now.
-    if (!now.allowed || now.by_name() != connection->decision->by_name()) connection->cut();
+    if (!now.allowed || now.by_name() != connection->decision->by_name())
+      connection->cut(CloseReason::kPolicyChanged);
   }
 }
 
 void EgressProxy::cut_all(const std::string& sandbox_id) {
   for (const ConnectionPtr& connection : connections_) {
-    if (connection->flow.sandbox.id == sandbox_id) connection->cut();
+    if (connection->flow.sandbox.id == sandbox_id) connection->cut(CloseReason::kSandboxStopped);
   }
 }
 
@@ -328,7 +367,7 @@ asio::awaitable<void> EgressProxy::close_idle() {
     if (error) co_return;
     auto oldest = std::chrono::steady_clock::now() - options_.idle_limit;
     for (const ConnectionPtr& connection : connections_) {
-      if (connection->last_activity < oldest) connection->cut();
+      if (connection->last_activity < oldest) connection->cut(CloseReason::kIdle);
     }
   }
 }
@@ -336,7 +375,8 @@ asio::awaitable<void> EgressProxy::close_idle() {
 asio::awaitable<void> EgressProxy::stop() {
   boost::system::error_code ignored;
   for (Listener& listener : listeners_) listener.acceptor.close(ignored);
-  for (const ConnectionPtr& connection : connections_) connection->cut();
+  for (const ConnectionPtr& connection : connections_)
+    connection->cut(CloseReason::kSandboxStopped);
   tasks_.cancel();
   co_await tasks_.join();
   listeners_.clear();

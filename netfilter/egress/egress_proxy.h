@@ -35,10 +35,21 @@ namespace netfilter::egress {
 // switch's own uplink (netfilter/uplink.h), by sockets that are opened inside the switch.
 enum class Uplink { kNone, kHost, kSwitch };
 
-// One line of the egress log: written when a connection has been judged, before it is dialled.
+// A connection has been judged, before it is dialled.
 struct FlowEvent {
   const Flow& flow;
   const Decision& decision;
+  std::uint64_t& mark;  // the observer's: what it leaves here comes back with the end
+};
+
+// A connection that was judged is over. Comes once for each FlowEvent, refused ones included.
+struct FlowEnd {
+  const Flow& flow;
+  std::uint64_t mark = 0;
+  std::optional<Ipv4> dialled = {};  // where it was connected to
+  std::uint64_t sent = 0;            // bytes from the sandbox
+  std::uint64_t received = 0;        // bytes to it
+  CloseReason reason = CloseReason::kEnded;
 };
 
 class EgressProxy {
@@ -65,8 +76,9 @@ class EgressProxy {
     // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
     // Optional.
     std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
-    // Told of every judged connection. Optional.
+    // Told of every judged connection, and of its end. Optional.
     std::function<void(const FlowEvent&)> on_flow;
+    std::function<void(const FlowEnd&)> on_end;
   };
 
   EgressProxy(boost::asio::any_io_executor executor, Options options, Hooks hooks);
@@ -84,6 +96,14 @@ class EgressProxy {
   // Closes the listeners, resets every connection and waits for their tasks. Before destruction.
   boost::asio::awaitable<void> stop();
 
+  // What would become of a connection: decide(), and whether there is a way out. Sends nothing.
+  Decision judge(const Policy& policy,
+                 const Destination& destination,
+                 Trace* trace = nullptr) const;
+  // Whether the address belongs to the machine from which is dialled (contract-network 5.3). Not
+  // before start().
+  bool is_machine_local(const Ipv4& address);
+
   std::size_t connections() const { return connections_.size(); }
 
  private:
@@ -99,6 +119,8 @@ class EgressProxy {
   base::Result<Flow> identify(boost::asio::ip::tcp::socket& client, FlowClass kind);
   std::shared_ptr<const Policy> policy_of(const std::string& sandbox_id) const;
   boost::asio::awaitable<void> carry(ConnectionPtr connection);
+  void report_judged(Connection& connection);
+  void report_end(const Connection& connection);
   base::Task<> find_name(Connection& connection);
   boost::asio::awaitable<std::vector<Ipv4>> targets_of(Connection& connection);
   boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);

@@ -52,7 +52,7 @@ asio::awaitable<void> pump(Connection& connection,
     }
     std::size_t written = error ? 0 : to.write_some(asio::buffer(scratch.data(), count), error);
     if (error && !would_block(error)) {
-      connection.cut();
+      connection.cut(CloseReason::kReset);
       co_return;
     }
     total += count;
@@ -61,7 +61,7 @@ asio::awaitable<void> pump(Connection& connection,
       std::string rest(scratch.data() + written, count - written);
       auto [write_error, ignored] = co_await asio::async_write(to, asio::buffer(rest), base::kUse);
       if (write_error) {
-        connection.cut();
+        connection.cut(CloseReason::kReset);
         co_return;
       }
       connection.last_activity = std::chrono::steady_clock::now();
@@ -83,7 +83,8 @@ Connection::Connection(tcp::socket accepted)
       upstream(client.get_executor()),
       last_activity(std::chrono::steady_clock::now()) {}
 
-void Connection::cut() {
+void Connection::cut(CloseReason reason) {
+  if (!is_cut) close_reason = reason;
   is_cut = true;
   reset(client);
   reset(upstream);

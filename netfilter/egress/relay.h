@@ -15,6 +15,17 @@
 
 namespace netfilter::egress {
 
+// Why a connection is over.
+enum class CloseReason {
+  kEnded,           // both sides closed
+  kBlocked,         // the policy
+  kNotConnected,    // the name did not resolve, or nobody answered where it was dialled
+  kReset,           // one side did
+  kPolicyChanged,   // the new policy would not let it through
+  kSandboxStopped,  // the sandbox, or Sandlot
+  kIdle,            // no byte for an hour
+};
+
 struct Connection {
   explicit Connection(boost::asio::ip::tcp::socket accepted);
 
@@ -27,9 +38,14 @@ struct Connection {
   std::chrono::steady_clock::time_point last_activity;
   std::uint64_t sent = 0;      // bytes from the sandbox
   std::uint64_t received = 0;  // bytes to it
+  std::optional<Ipv4> dialled;
+  CloseReason close_reason = CloseReason::kEnded;
+  std::uint64_t mark = 0;  // of FlowEvent
+  bool reported = false;   // a FlowEvent was
 
-  // Resets both sides at once (RST, not FIN); everything that waits on them ends with an error.
-  void cut();
+  // Resets both sides at once (RST, not FIN); everything that waits on them ends with an error. The
+  // first reason stays.
+  void cut(CloseReason reason);
 };
 
 // Shared by all connections of one thread: nothing stays in it across an await, so that an idle

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | proxy | memory | all
+  bench.py create | tti | exec | stdout | files | streams | proxy | memory | decision-log | all
            [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
 Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
@@ -351,9 +351,24 @@ class Bench:
                 emulator.stop()
             self.report.row("`serve` to ready, warm", warm[1:], "ms", target=200, note=f"first start {warm[0]:.0f} ms")
 
+    # --- what the decision log costs the egress proxy -------------------------------------------------------------------
+
+    def decision_log(self):
+        """CPU of the proxy's own thread, in turns: a proxy without the log is the yardstick."""
+        self.report.quiet("decision log")
+        ran = subprocess.run([self.options.tools / "decision_log_bench"], stdout=subprocess.PIPE, text=True, check=True,
+                             timeout=300)
+        costs = json.loads(next(line for line in ran.stdout.splitlines() if line.startswith("{")))
+        for variant, name, target in (("log", "nobody follows", 1.03), ("followed", "one follower", None)):
+            for key, unit, what in (("us_per_connection", "us", "short connection"), ("us_per_mib", "us", "MiB of a stream")):
+                self.report.row(f"egress CPU per {what}, decision log, {name}", costs[variant][key], unit,
+                                costs["none"][key], "no log", target=target)
+        self.report.row("recording one connection, by itself", costs["us_per_record"], "us",
+                        costs["none"]["us_per_connection"], "the proxy's CPU for it", target=0.03)
+
 
 def main():
-    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "memory")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "memory", "decision-log")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
@@ -372,7 +387,7 @@ def main():
     bench, failed = Bench(options), []
     for part in parts if "all" in options.parts else options.parts:
         try:
-            getattr(bench, part)()
+            getattr(bench, part.replace("-", "_"))()
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             failed.append(part)
             print(f"# {part} could not be measured: {error}", file=sys.stderr, flush=True)

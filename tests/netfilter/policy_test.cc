@@ -358,5 +358,33 @@ TEST(Policy, ClosedLetsNothingOut) {
               {{tls("93.184.216.34", "example.com"), false}, {udp("8.8.8.8", 53), false}});
 }
 
+TEST(Decide, TracesWhatItLookedAtAndDecidesTheSame) {
+  auto policy = Policy::compile({{"*.x.test", "9.9.9.9"}, {"1.1.1.1", "0.0.0.0/0"}});
+  ASSERT_TRUE(policy);
+  auto rules = [&](const Destination& destination) {
+    Trace trace;
+    Decision decision = decide(*policy, destination, &trace);
+    Decision plain = decide(*policy, destination);
+    EXPECT_EQ(decision.allowed, plain.allowed);
+    EXPECT_EQ(decision.rule, plain.rule);
+    std::vector<std::string> text;
+    for (const TraceStep& step : trace) {
+      EXPECT_EQ(step.matched, &step == &trace.back()) << step.rule;
+      text.push_back(step.rule);
+    }
+    return text;
+  };
+  using Rules = std::vector<std::string>;
+  EXPECT_EQ(rules({{10, 0, 0, 1}, 443}), Rules{"internal"});
+  EXPECT_EQ(rules({{8, 8, 4, 4}, 443, Protocol::kTcp, "a.x.test"}),
+            (Rules{"internal", "allowOut[0]=*.x.test"}));
+  EXPECT_EQ(rules({{8, 8, 4, 4}, 443, Protocol::kTcp, "x.test"}),
+            (Rules{"internal", "allowOut[0]=*.x.test", "allowOut[1]=9.9.9.9", "nameserver",
+                   "denyOut[0]=1.1.1.1", "denyOut[1]=0.0.0.0/0"}));
+  EXPECT_EQ(rules({{9, 9, 9, 9}, 53, Protocol::kUdp}),
+            (Rules{"internal", "domains of allowOut: they count on TCP 80 and 443 only",
+                   "allowOut[1]=9.9.9.9"}));
+}
+
 }  // namespace
 }  // namespace netfilter

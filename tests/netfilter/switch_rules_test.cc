@@ -67,5 +67,12 @@ TEST(SwitchRules, LetNoIpv6Pass) {
   EXPECT_EQ(rules.find("ACCEPT"), std::string::npos);
 }
 
+TEST(SwitchRules, WithoutAForwarderQuestionsAreOrdinaryDatagrams) {
+  SwitchPorts ports;
+  EXPECT_NE(switch_rules(ports, true).find("--dport 53"), std::string::npos);
+  ports.dns = 0;
+  EXPECT_EQ(switch_rules(ports, true).find("--dport 53"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace netfilter

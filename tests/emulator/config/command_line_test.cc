@@ -96,6 +96,7 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"run-dir", "/tmp/r"},
                                                       {"internet", "none"},
                                                       {"dns-mode", "direct"},
+                                                      {"decision-log", "100"},
                                                       {"auth", "any"},
                                                       {"api-key", "k1"},
                                                       {"control-token", "long enough"},
@@ -216,6 +217,18 @@ TEST(CommandLine, LimitsAreNumbersRatesOrUnlimited) {
   for (std::string bad : {"0", "many", "1.5"}) {
     World().expect_refusal({"serve", "--max-sandboxes=" + bad}, kUsage, "unlimited");
   }
+}
+
+TEST(CommandLine, ExplainTakesASandboxAndADestination) {
+  auto line = World().read({"explain", "--json", "iabc", "https://example.com"});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->command, "explain");
+  EXPECT_TRUE(line->json);
+  EXPECT_THAT(line->arguments, ::testing::ElementsAre("iabc", "https://example.com"));
+  World().expect_refusal({"explain", "iabc"}, kUsage, "two arguments");
+  World().expect_refusal({"explain", "iabc", "x:1", "y:1"}, kUsage, "two arguments");
+  World().expect_refusal({"explain", "iabc", "x:1", "--jsn"}, kUsage, "did you mean '--json'?");
+  World().expect_refusal({"serve", "--decision-log", "-1"}, kUsage, "'-1' is not a number");
 }
 
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {

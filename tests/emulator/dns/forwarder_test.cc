@@ -59,6 +59,29 @@ TEST_F(ForwarderTest, FailsAtOnceWithoutInternet) {
   EXPECT_EQ(resolver.asked(), 0);
 }
 
+TEST_F(ForwarderTest, FailsAtOnceWhenNoResolverCanBeReached) {
+  // Nobody listens on these: a laptop without a network.
+  auto closed = boost::asio::ip::udp::endpoint(boost::asio::ip::make_address("127.0.0.1"), 1);
+  start({closed, closed, closed});
+  auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(rcode_of(ask_udp(port_, make_query("example.com", kTypeA))), 2);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(900));
+}
+
+TEST_F(ForwarderTest, TellsWhoAskedForWhatAndHowItEnded) {
+  FakeResolver resolver;
+  std::string told;
+  Forwarder::Options options;
+  options.on_question = [&](const QuestionEvent& event) {
+    told = event.client.to_string() + " " + event.question.name + " " +
+           std::to_string(event.question.type) + " " +
+           std::to_string(static_cast<int>(event.rcode));
+  };
+  start({resolver.endpoint()}, options);
+  ask_udp(port_, make_query("example.com", kTypeA));
+  EXPECT_EQ(told, "127.0.0.1 example.com 1 0");
+}
+
 TEST_F(ForwarderTest, AsksTheNextResolverWhenOneIsSilent) {
   FakeResolver silent([](const Bytes&) { return Bytes(); });
   FakeResolver resolver;
