@@ -14,6 +14,7 @@
 #include "emulator/base/async.h"
 #include "emulator/base/deadline.h"
 #include "emulator/base/log.h"
+#include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
 #include "netfilter/egress/peek.h"
 
@@ -104,6 +105,7 @@ base::Result<> EgressProxy::listen(const SwitchNamespace& network,
   SANDLOT_TRY(auto socket, open_socket_in(network.fd(), AF_INET, SOCK_STREAM));
   int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  base::use_local_congestion_control(socket.get());
   tcp::endpoint address(asio::ip::make_address_v4(kGateway), port);
   if (::bind(socket.get(), address.data(), static_cast<socklen_t>(address.size())) != 0 ||
       ::listen(socket.get(), SOMAXCONN) != 0) {
