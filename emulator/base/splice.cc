@@ -18,9 +18,9 @@ using asio::ip::tcp;
 namespace {
 
 // Of a pipe; where the kernel refuses, its default does as well.
-constexpr int kPipeSize = 1 << 20;
+constexpr int kPipeSize = 256 << 10;
 // Per step, so that neither the kernel's memory nor the other connections' patience runs out.
-constexpr std::uint64_t kStep = 1U << 20U;
+constexpr std::uint64_t kStep = 512U << 10U;
 constexpr unsigned kFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 ssize_t move_bytes(int from, int to, std::size_t count, boost::system::error_code& error) {
