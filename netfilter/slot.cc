@@ -48,6 +48,9 @@ base::Result<> set_slot_sysctls() {
   // them.
   SANDLOT_CHECK(sysctls.set("ipv4/ping_group_range", "0 2147483647"));
   SANDLOT_CHECK(sysctls.set("ipv4/ip_unprivileged_port_start", "0"));
+  // Every TCP peer of a sandbox is this machine: the proxies end its connections. Not the machine's
+  // default, which may pace (base::use_local_congestion_control).
+  SANDLOT_CHECK(sysctls.set("ipv4/tcp_congestion_control", "reno"));
   return {};
 }
 

@@ -1,6 +1,8 @@
 #include "emulator/base/posix.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -89,6 +91,11 @@ Result<std::pair<UniqueFd, UniqueFd>> make_socketpair(int type) {
     return fail_errno("socketpair");
   }
   return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+void use_local_congestion_control(int socket) {
+  constexpr std::string_view kName = "reno";  // the one that every kernel has and everybody may use
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, kName.data(), kName.size());
 }
 
 Result<> send_with_fds(int socket, std::string_view message, std::span<const int> fds) {

@@ -37,6 +37,11 @@ Result<std::pair<UniqueFd, UniqueFd>> make_pipe(int flags = 0);
 // A connected pair of AF_UNIX sockets of `type` (SOCK_SEQPACKET, SOCK_STREAM).
 Result<std::pair<UniqueFd, UniqueFd>> make_socketpair(int type);
 
+// For TCP whose both ends are on this machine: nothing gets lost there, so nothing needs pacing.
+// Where BBR is the machine's default, loopback costs twice the time with it. What a listener
+// accepts has it too.
+void use_local_congestion_control(int socket);
+
 // Sends one message with descriptors attached (SCM_RIGHTS, at most 32); blocking.
 Result<> send_with_fds(int socket, std::string_view message, std::span<const int> fds);
 struct Received {

@@ -115,6 +115,10 @@ void Channel::end_reading(bool cleanly) {
 }
 
 void Channel::wake() {
+  if (passing_) {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+  }
   if (!waiter_) return;
   Waiter waiter = std::move(*waiter_);
   waiter_.reset();
@@ -202,6 +206,27 @@ asio::awaitable<Channel::Sent> Channel::drain() {
     bool all = tls_ ? tls_out_.empty() : rest_first_.empty() && rest_second_.empty();
     if (all) co_return Sent::kAll;
   }
+}
+
+bool Channel::can_pass_on(const Channel& to) const {
+  return !tls_ && !to.tls_ && !reading_ && !ended_ && ready_.size() == 0 && socket_.is_open() &&
+         !to.broken_;
+}
+
+asio::awaitable<base::Moved> Channel::pass_on(Channel& to,
+                                              std::uint64_t limit,
+                                              base::PipePool& pipes) {
+  auto self = shared_from_this();
+  auto target = to.shared_from_this();
+  passing_ = true;
+  base::Moved moved = co_await base::splice_some(socket_, to.socket_, limit, pipes);
+  passing_ = false;
+  using End = base::Moved::End;
+  bool woken = moved.error == asio::error::operation_aborted && socket_.is_open();
+  if (moved.end == End::kTargetFailed) to.broken_ = true;
+  if (moved.end == End::kEndOfStream) end_reading(true);
+  if (moved.end == End::kSourceFailed && !woken) end_reading(false);
+  co_return moved;
 }
 
 asio::awaitable<bool> Channel::start_tls(const TlsContext& context) {

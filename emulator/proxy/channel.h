@@ -15,6 +15,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "emulator/base/splice.h"
 #include "emulator/proxy/tls.h"
 #include "fakeapi/http/byte_stream.h"
 
@@ -39,7 +40,7 @@ class Channel final : public fakeapi::http::ByteStream,
   boost::asio::awaitable<void> more();
   // Begins a read unless one is in flight.
   void start_read();
-  // Ends a more() early.
+  // Ends a more() or a pass_on() early.
   void wake();
   // No more bytes will come: end of stream or an error (ended_cleanly() tells them apart).
   bool ended() const { return ended_; }
@@ -53,6 +54,18 @@ class Channel final : public fakeapi::http::ByteStream,
   Sent send(std::string_view first, std::string_view second = {});
   // Sends the rest: kAll or kBroken.
   boost::asio::awaitable<Sent> drain();
+
+  // --- passing on, unseen
+  // Whether pass_on() may be used now: both ends plain, nothing received and not used yet, no read
+  // in flight.
+  bool can_pass_on(const Channel& to) const;
+  // Waits for bytes and moves them to `to` by splice(2), at most `limit`: how many. Ends early when
+  // the stream has ended (ended()), when `to` is broken (to.is_broken()) and by wake(). kNoPipe:
+  // nothing was done, use more().
+  boost::asio::awaitable<base::Moved> pass_on(Channel& to,
+                                              std::uint64_t limit,
+                                              base::PipePool& pipes);
+  bool is_broken() const { return broken_; }
 
   // Turns the connection into TLS; data() so far is the beginning of the handshake. False: failed.
   boost::asio::awaitable<bool> start_tls(const TlsContext& context);
@@ -99,6 +112,7 @@ class Channel final : public fakeapi::http::ByteStream,
   bool ended_ = false;
   bool ended_cleanly_ = false;
   bool broken_ = false;
+  bool passing_ = false;  // in pass_on()
   std::optional<Waiter> waiter_;
   std::function<void()> on_end_;
   std::string_view rest_first_;

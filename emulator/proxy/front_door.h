@@ -75,6 +75,7 @@ class FrontDoor {
   FrontDoorOptions options_;
   FrontDoorParts parts_;
   Dialer dialer_;
+  base::PipePool pipes_;
   base::TaskGroup tasks_;
   std::unordered_set<Session*> sessions_;
   boost::asio::steady_timer idle_sweep_;

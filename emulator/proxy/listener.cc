@@ -11,6 +11,7 @@
 
 #include "emulator/base/async.h"
 #include "emulator/base/log.h"
+#include "emulator/base/posix.h"
 
 namespace emulator::proxy {
 
@@ -72,6 +73,8 @@ base::Result<> Listener::bind(const std::vector<asio::ip::address>& addresses, s
     boost::system::error_code error;
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error && addresses[n].is_loopback())
+      base::use_local_congestion_control(acceptor.native_handle());
     if (!error) ::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
     // A wildcard v6 address takes v4 clients as well.
     if (!error && addresses[n].is_v6()) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -20,6 +21,10 @@ namespace {
 // another connection.
 constexpr std::size_t kHeldBody = 64U << 10U;
 constexpr std::size_t kResponseHeadLimit = 256U << 10U;
+// From here on bytes are worth a pipe: what is left of a body, what a tunnel has carried.
+constexpr std::uint64_t kBulk = 64U << 10U;
+// A stream that never runs dry gives way to the others after this many steps.
+constexpr unsigned kStepsPerTurn = 4;
 constexpr std::string_view kNothing;
 
 void append_chunk_size(std::string& out, std::size_t size) {
@@ -33,15 +38,22 @@ std::chrono::milliseconds dial_step(int attempt) {
   return std::chrono::milliseconds(attempt < 3 ? 25 * (attempt + 1) : 100);
 }
 
+// A tunnel has no end in sight: what it has carried says whether it carries bulk.
+std::uint64_t tunnel_bulk(std::uint64_t carried) {
+  return carried < kBulk ? 0 : std::numeric_limits<std::uint64_t>::max();
+}
+
 }  // namespace
 
 Relay::Relay(std::shared_ptr<Channel> client,
              Dialer& dialer,
              base::TaskGroup& tasks,
+             base::PipePool& pipes,
              RelayLimits limits)
     : client_(std::move(client)),
       dialer_(dialer),
       tasks_(tasks),
+      pipes_(pipes),
       limits_(limits),
       pause_(client_->executor()),
       upload_signal_(client_->executor()) {}
@@ -220,6 +232,18 @@ asio::awaitable<bool> Relay::send_to_client(std::string_view first, std::string_
   co_return sent == Channel::Sent::kAll;
 }
 
+asio::awaitable<bool> Relay::pass_on(Channel& from,
+                                     Channel& to,
+                                     std::uint64_t limit,
+                                     std::uint64_t& count) {
+  count = 0;
+  if (limit < kBulk || !from.can_pass_on(to)) co_return false;
+  base::Moved moved = co_await from.pass_on(to, limit, pipes_);
+  count = moved.count;
+  if (++steps_ % kStepsPerTurn == 0) co_await asio::post(kUse);
+  co_return moved.end != base::Moved::End::kNoPipe;
+}
+
 bool Relay::next_piece(Reframe reframe,
                        BodyScanner& scanner,
                        std::string_view& payload,
@@ -291,6 +315,17 @@ asio::awaitable<Relay::Outcome> Relay::relay_response(std::size_t head_size) {
       if (reframe != Reframe::kToChunked) break;
       continue;
     }
+    if (out_.empty() && scanner.unseen() > 0) {
+      std::uint64_t count = 0;
+      bool passed = co_await pass_on(*channel_, *client_, scanner.unseen(), count);
+      scanner.skip_unseen(count);
+      if (client_->is_broken()) {
+        client_left();
+        co_await finish_upload(false);
+        co_return Outcome::kAborted;
+      }
+      if (passed) continue;
+    }
     co_await channel_->more();
   }
   if (!scanner.done() || cut_ || client_gone_) {
@@ -336,7 +371,12 @@ asio::awaitable<void> Relay::pump_upload(std::shared_ptr<Relay> self,
         self->client_left();
         break;
       }
-      co_await client.more();
+      std::uint64_t count = 0;
+      bool passed = co_await self->pass_on(client, *upstream, self->body_.unseen(), count);
+      if (count > 0) self->body_started_ = true;
+      self->body_.skip_unseen(count);
+      if (upstream->is_broken()) break;
+      if (!passed) co_await client.more();
       continue;
     }
     auto size = self->body_.skip(client.data());
@@ -359,6 +399,7 @@ asio::awaitable<void> Relay::pump_tunnel(std::shared_ptr<Relay> self,
                                          std::shared_ptr<Channel> upstream) {
   co_await asio::this_coro::throw_if_cancelled(false);
   Channel& client = *self->client_;
+  std::uint64_t carried = 0;
   for (;;) {
     std::string_view data = client.data();
     if (!data.empty()) {
@@ -366,6 +407,7 @@ asio::awaitable<void> Relay::pump_tunnel(std::shared_ptr<Relay> self,
       if (sent == Channel::Sent::kPartly) sent = co_await upstream->drain();
       if (sent == Channel::Sent::kBroken) break;
       client.consume(data.size());
+      carried += data.size();
     } else if (client.ended()) {
       // A TLS client may close without close_notify: no reason to be stricter than it is.
       if (client.ended_cleanly() || client.is_tls()) {
@@ -375,7 +417,13 @@ asio::awaitable<void> Relay::pump_tunnel(std::shared_ptr<Relay> self,
       }
       break;
     } else {
-      co_await client.more();
+      std::uint64_t count = 0;
+      if (co_await self->pass_on(client, *upstream, tunnel_bulk(carried), count)) {
+        if (upstream->is_broken()) break;
+        carried += count;
+      } else {
+        co_await client.more();
+      }
     }
   }
   self->upload_ended();
@@ -394,6 +442,7 @@ asio::awaitable<Relay::Outcome> Relay::tunnel(std::size_t head_size) {
   uploading_ = true;
   tasks_.spawn("proxy.tunnel", pump_tunnel(shared_from_this(), channel_));
   bool reset = false;
+  std::uint64_t carried = 0;
   for (;;) {
     std::string_view data = channel_->data();
     if (!data.empty()) {
@@ -403,6 +452,7 @@ asio::awaitable<Relay::Outcome> Relay::tunnel(std::size_t head_size) {
         break;
       }
       channel_->consume(data.size());
+      carried += data.size();
     } else if (channel_->ended()) {
       reset = !channel_->ended_cleanly();
       if (reset) {
@@ -412,7 +462,15 @@ asio::awaitable<Relay::Outcome> Relay::tunnel(std::size_t head_size) {
       }
       break;
     } else {
-      co_await channel_->more();
+      std::uint64_t count = 0;
+      bool passed = co_await pass_on(*channel_, *client_, tunnel_bulk(carried), count);
+      carried += count;
+      if (client_->is_broken()) {
+        client_left();
+        client_->close(true);
+        break;
+      }
+      if (!passed) co_await channel_->more();
     }
   }
   while (uploading_) {

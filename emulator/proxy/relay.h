@@ -29,6 +29,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   Relay(std::shared_ptr<Channel> client,
         Dialer& dialer,
         base::TaskGroup& tasks,
+        base::PipePool& pipes,
         RelayLimits limits);
 
   enum class Outcome {
@@ -72,6 +73,11 @@ class Relay final : public std::enable_shared_from_this<Relay> {
                   std::size_t& consumed);
   boost::asio::awaitable<void> finish_upload(bool upstream_lives);
   boost::asio::awaitable<Outcome> tunnel(std::size_t head_size);
+  // Moves up to `limit` bytes that nobody needs to see; false: `from` must be read instead.
+  boost::asio::awaitable<bool> pass_on(Channel& from,
+                                       Channel& to,
+                                       std::uint64_t limit,
+                                       std::uint64_t& count);
   // Sends to the client; false: it is gone.
   boost::asio::awaitable<bool> send_to_client(std::string_view first, std::string_view second);
   static boost::asio::awaitable<void> pump_upload(std::shared_ptr<Relay> self,
@@ -83,6 +89,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   std::shared_ptr<Channel> client_;
   Dialer& dialer_;
   base::TaskGroup& tasks_;
+  base::PipePool& pipes_;
   RelayLimits limits_;
 
   std::shared_ptr<Upstream> upstream_;  // where the last request went
@@ -92,6 +99,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   boost::asio::steady_timer upload_signal_;
   WireHead response_;
   std::string out_;
+  unsigned steps_ = 0;               // of pass_on()
   fakeapi::http::BodyScanner body_;  // of the request
 
   bool in_exchange_ =

@@ -261,7 +261,8 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
     upstream = door_.dialer_.find(*route, target.port);
   }
   if (!relay_) {
-    relay_ = std::make_shared<Relay>(client_, door_.dialer_, door_.tasks_, door_.options_.limits);
+    relay_ = std::make_shared<Relay>(client_, door_.dialer_, door_.tasks_, door_.pipes_,
+                                     door_.options_.limits);
   }
   if (!door_.parts_.on_relayed) co_return co_await relay(std::move(upstream), head_size);
   auto started = std::chrono::steady_clock::now();

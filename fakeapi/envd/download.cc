@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::size_t kPiece = 256U << 10U;
 constexpr std::size_t kSmall = 64U << 10U;
-constexpr std::uint64_t kSplice = 2U << 20U;  // per call: then the loop may look at others
+constexpr std::uint64_t kSendFile = 2U << 20U;  // per call: then the loop may look at others
 
 bool conditional(const http::Headers& headers) {
   for (const char* name : {"Range", "If-Match", "If-None-Match", "If-Modified-Since",
@@ -77,26 +77,29 @@ std::string media_type_of(const OpenFile& file) {
       std::string_view(start).substr(0, count > 0 ? static_cast<std::size_t>(count) : 0)));
 }
 
-// The same without a copy in our memory, where the transport is a plain socket.
-base::Task<> splice_bytes(HttpCall& call,
-                          asio::ip::tcp::socket& socket,
-                          const OpenFile& file,
-                          ByteRange range) {
+// From the page cache into the socket, without a copy in our memory. What it leaves in `range` must
+// be read: not every file system can do this.
+base::Task<> send_file(HttpCall& call,
+                       asio::ip::tcp::socket& socket,
+                       const OpenFile& file,
+                       ByteRange& range) {
   SANDLOT_CO_CHECK(co_await call.connection.write(std::string_view()));  // the head
   boost::system::error_code failed;
   socket.native_non_blocking(true, failed);
   auto offset = static_cast<off_t>(range.start);
-  std::uint64_t left = range.length;
-  while (left > 0) {
-    ssize_t count =
-        ::sendfile(socket.native_handle(), file.fd.get(), &offset, std::min(left, kSplice));
+  while (range.length > 0) {
+    std::size_t want = std::min(range.length, kSendFile);
+    ssize_t count = ::sendfile(socket.native_handle(), file.fd.get(), &offset, want);
     if (count > 0) {
-      left -= static_cast<std::uint64_t>(count);
+      range.start += static_cast<std::uint64_t>(count);
+      range.length -= static_cast<std::uint64_t>(count);
     } else if (count == 0) {
       co_return base::fail(base::Errc::kInternal, "file became shorter");
     } else if (errno == EAGAIN) {
       auto [error] = co_await socket.async_wait(asio::ip::tcp::socket::wait_write, base::kUse);
       if (error) co_return base::fail(base::os_error("send", error.value()));
+    } else if (errno == EINVAL || errno == ENOSYS) {
+      co_return base::Result<>();
     } else if (errno != EINTR) {
       co_return base::fail_errno("sendfile");
     }
@@ -107,8 +110,10 @@ base::Task<> splice_bytes(HttpCall& call,
 // Sends a range of the file; one that became shorter breaks the response off.
 base::Task<> send_bytes(HttpCall& call, const OpenFile& file, ByteRange range) {
   asio::ip::tcp::socket* socket = call.connection.stream().raw_socket();
-  if (socket != nullptr && range.length >= kSmall)
-    co_return co_await splice_bytes(call, *socket, file, range);
+  if (socket != nullptr && range.length >= kSmall) {
+    SANDLOT_CO_CHECK(co_await send_file(call, *socket, file, range));
+    if (range.length == 0) co_return base::Result<>();
+  }
   std::string piece;
   piece.resize(std::min<std::uint64_t>(range.length, kPiece));
   auto offset = static_cast<off_t>(range.start);

@@ -19,6 +19,12 @@ BodyScanner::BodyScanner(BodyFraming framing) : framing_(framing) {
   }
 }
 
+void BodyScanner::skip_unseen(std::uint64_t count) {
+  if (framing_.kind != BodyFraming::Kind::kLength) return;
+  left_ -= count < left_ ? count : left_;
+  done_ = left_ == 0;
+}
+
 void BodyScanner::end_of_stream() {
   if (until_close()) done_ = true;
 }

@@ -49,6 +49,10 @@ class BodyScanner {
   // malformed.
   std::optional<std::size_t> skip(std::string_view bytes);
   bool done() const { return done_; }
+  // How many of the next bytes are payload whatever they say, and that so many were passed on
+  // unseen (by splice or sendfile). 0 unless the body has a length.
+  std::uint64_t unseen() const { return framing_.kind == BodyFraming::Kind::kLength ? left_ : 0; }
+  void skip_unseen(std::uint64_t count);
   // For kUntilClose: the transport ended.
   void end_of_stream();
   bool until_close() const { return framing_.kind == BodyFraming::Kind::kUntilClose; }

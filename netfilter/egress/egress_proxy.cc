@@ -14,6 +14,7 @@
 #include "emulator/base/async.h"
 #include "emulator/base/deadline.h"
 #include "emulator/base/log.h"
+#include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
 #include "netfilter/egress/peek.h"
 
@@ -76,7 +77,7 @@ EgressProxy::EgressProxy(asio::any_io_executor executor, Options options, Hooks 
     : executor_(std::move(executor)),
       options_(options),
       hooks_(std::move(hooks)),
-      scratch_(std::make_unique<Scratch>()),
+      buffers_(std::make_unique<RelayBuffers>()),
       tasks_(executor_) {}
 
 EgressProxy::~EgressProxy() = default;
@@ -104,6 +105,7 @@ base::Result<> EgressProxy::listen(const SwitchNamespace& network,
   SANDLOT_TRY(auto socket, open_socket_in(network.fd(), AF_INET, SOCK_STREAM));
   int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  base::use_local_congestion_control(socket.get());
   tcp::endpoint address(asio::ip::make_address_v4(kGateway), port);
   if (::bind(socket.get(), address.data(), static_cast<socklen_t>(address.size())) != 0 ||
       ::listen(socket.get(), SOMAXCONN) != 0) {
@@ -247,7 +249,7 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
     connection->sent += count;
     peeked_ -= std::exchange(connection->first_flight, std::string()).size();
   }
-  co_await relay(*connection, *scratch_);
+  co_await relay(*connection, *buffers_);
 }
 
 // Reads until the name is known or cannot be: the bytes stay in first_flight, whatever happens.
@@ -261,7 +263,8 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
   for (;;) {
     std::size_t limit = peeked_ < options_.peek_budget ? kPeekLimit : kScarcePeek;
     if (bytes.size() >= limit) co_return base::Result<>();
-    auto room = asio::buffer(scratch_->data(), std::min(scratch_->size(), limit - bytes.size()));
+    auto room = asio::buffer(buffers_->scratch.data(),
+                             std::min(buffers_->scratch.size(), limit - bytes.size()));
     std::size_t count = connection.client.read_some(room, error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
       auto [failed] = co_await connection.client.async_wait(tcp::socket::wait_read, base::kUse);
@@ -273,7 +276,7 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
       connection.cut(CloseReason::kReset);
       co_return base::Result<>();
     }
-    bytes.append(scratch_->data(), count);
+    bytes.append(buffers_->scratch.data(), count);
     peeked_ += count;
     connection.last_activity = std::chrono::steady_clock::now();
     PeekState state = is_tls ? tls.advance(bytes) : http.advance(bytes);

@@ -136,7 +136,7 @@ class EgressProxy {
   std::list<ConnectionPtr> connections_;
   std::map<std::string, std::size_t> per_sandbox_;
   std::size_t peeked_ = 0;  // bytes in all first flights
-  std::unique_ptr<Scratch> scratch_;
+  std::unique_ptr<RelayBuffers> buffers_;
   base::TaskGroup tasks_;
 };
 

@@ -1,5 +1,6 @@
 #include "netfilter/egress/relay.h"
 
+#include <limits>
 #include <string>
 
 #include <boost/asio/buffer.hpp>
@@ -12,61 +13,78 @@ namespace netfilter::egress {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+using base::Moved;
 
 namespace {
 
-// A stream that never runs dry gives way to the others after this many reads.
-constexpr int kReadsPerTurn = 16;
+// A stream that never runs dry gives way to the others after this many steps.
+constexpr int kStepsPerTurn = 8;
+// What a direction has carried before a pipe is worth its two descriptors.
+constexpr std::uint64_t kSpliceAfter = 64U << 10U;
 
 bool would_block(const boost::system::error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again;
 }
 
-// Takes what `from` has into `scratch`; waits until there is something. 0 = end of file or `error`.
-asio::awaitable<std::size_t> read_next(tcp::socket& from,
-                                       Scratch& scratch,
-                                       boost::system::error_code& error) {
+// The step of splice_some (emulator/base/splice.h) by way of `scratch`.
+asio::awaitable<Moved> copy_some(tcp::socket& from,
+                                 tcp::socket& to,
+                                 Scratch& scratch,
+                                 std::chrono::steady_clock::time_point& activity) {
+  Moved moved;
+  std::size_t count = 0;
   for (;;) {
-    std::size_t count = from.read_some(asio::buffer(scratch), error);
-    if (!would_block(error)) co_return count;
-    auto [wait_error] = co_await from.async_wait(tcp::socket::wait_read, base::kUse);
-    if (wait_error) {
-      error = wait_error;
-      co_return 0;
-    }
+    count = from.read_some(asio::buffer(scratch), moved.error);
+    if (!would_block(moved.error)) break;
+    auto [failed] = co_await from.async_wait(tcp::socket::wait_read, base::kUse);
+    moved.error = failed;
+    if (failed) break;
   }
+  activity = std::chrono::steady_clock::now();
+  if (moved.error) {
+    moved.end =
+        moved.error == asio::error::eof ? Moved::End::kEndOfStream : Moved::End::kSourceFailed;
+    co_return moved;
+  }
+  moved.count = to.write_some(asio::buffer(scratch.data(), count), moved.error);
+  if (moved.count < count && (!moved.error || would_block(moved.error))) {
+    // The slow side sets the pace: nothing more is read until this is gone.
+    std::string rest(scratch.data() + moved.count, count - moved.count);
+    auto [failed, written] = co_await asio::async_write(to, asio::buffer(rest), base::kUse);
+    moved.error = failed;
+    moved.count += written;
+    activity = std::chrono::steady_clock::now();
+  }
+  if (moved.error) moved.end = Moved::End::kTargetFailed;
+  co_return moved;
 }
 
 asio::awaitable<void> pump(Connection& connection,
                            tcp::socket& from,
                            tcp::socket& to,
                            std::uint64_t& total,
-                           Scratch& scratch) {
-  for (int reads = 1;; ++reads) {
-    boost::system::error_code error;
-    std::size_t count = co_await read_next(from, scratch, error);
-    connection.last_activity = std::chrono::steady_clock::now();
-    if (error == asio::error::eof) {
-      to.shutdown(tcp::socket::shutdown_send, error);
+                           RelayBuffers& buffers) {
+  for (int steps = 1;; ++steps) {
+    Moved moved;
+    moved.end = Moved::End::kNoPipe;
+    if (total >= kSpliceAfter) {
+      moved = co_await base::splice_some(from, to, std::numeric_limits<std::uint64_t>::max(),
+                                         buffers.pipes, &connection.last_activity);
+    }
+    if (moved.end == Moved::End::kNoPipe) {
+      moved = co_await copy_some(from, to, buffers.scratch, connection.last_activity);
+    }
+    total += moved.count;
+    if (moved.end == Moved::End::kEndOfStream) {
+      boost::system::error_code ignored;
+      to.shutdown(tcp::socket::shutdown_send, ignored);
       co_return;
     }
-    std::size_t written = error ? 0 : to.write_some(asio::buffer(scratch.data(), count), error);
-    if (error && !would_block(error)) {
+    if (moved.end != Moved::End::kOpen) {
       connection.cut(CloseReason::kReset);
       co_return;
     }
-    total += count;
-    if (written < count) {
-      // The slow side sets the pace: nothing more is read until this is gone.
-      std::string rest(scratch.data() + written, count - written);
-      auto [write_error, ignored] = co_await asio::async_write(to, asio::buffer(rest), base::kUse);
-      if (write_error) {
-        connection.cut(CloseReason::kReset);
-        co_return;
-      }
-      connection.last_activity = std::chrono::steady_clock::now();
-    }
-    if (reads % kReadsPerTurn == 0) co_await asio::post(base::kUse);
+    if (steps % kStepsPerTurn == 0) co_await asio::post(base::kUse);
   }
 }
 
@@ -90,13 +108,13 @@ void Connection::cut(CloseReason reason) {
   reset(upstream);
 }
 
-asio::awaitable<void> relay(Connection& connection, Scratch& scratch) {
+asio::awaitable<void> relay(Connection& connection, RelayBuffers& buffers) {
   using asio::experimental::awaitable_operators::operator&&;
   boost::system::error_code error;
   connection.client.non_blocking(true, error);
   connection.upstream.non_blocking(true, error);
-  co_await (pump(connection, connection.client, connection.upstream, connection.sent, scratch) &&
-            pump(connection, connection.upstream, connection.client, connection.received, scratch));
+  co_await (pump(connection, connection.client, connection.upstream, connection.sent, buffers) &&
+            pump(connection, connection.upstream, connection.client, connection.received, buffers));
 }
 
 }  // namespace netfilter::egress

@@ -1,4 +1,4 @@
-// One proxied connection and the copying of its bytes, both ways, with half-close and
+// One proxied connection and the moving of its bytes, both ways, with half-close and
 // back-pressure. Used by egress_proxy.cc. It decides nothing and dials nothing.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "emulator/base/splice.h"
 #include "netfilter/egress/flow.h"
 
 namespace netfilter::egress {
@@ -48,13 +49,19 @@ struct Connection {
   void cut(CloseReason reason);
 };
 
-// Shared by all connections of one thread: nothing stays in it across an await, so that an idle
-// connection owns no buffer.
 using Scratch = std::array<char, 64U << 10U>;
 
-// Copies until both directions have ended. An end of file on one side is passed on as a half-close;
-// an error on either cuts both. `connection` and `scratch` must outlive the await. Ends early when
+// Shared by all connections of one thread: nothing stays in it across an await, so that an idle
+// connection owns no buffer and no pipe.
+struct RelayBuffers {
+  Scratch scratch;
+  base::PipePool pipes;
+};
+
+// Moves bytes until both directions have ended: by copying at first, by splice(2) once a direction
+// has carried 64 KiB and a pipe is free. An end of file on one side is passed on as a half-close;
+// an error on either cuts both. `connection` and `buffers` must outlive the await. Ends early when
 // the connection is cut.
-boost::asio::awaitable<void> relay(Connection& connection, Scratch& scratch);
+boost::asio::awaitable<void> relay(Connection& connection, RelayBuffers& buffers);
 
 }  // namespace netfilter::egress

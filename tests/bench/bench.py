@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | proxy | memory | decision-log | all
+  bench.py create | tti | exec | stdout | files | streams | watch | flat | proxy | egress | decision-log | memory | all
            [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
-Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
+Needs root, crun, haproxy, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
 removes it. The figures are reported, never asserted: exit code 1 means that a part could not be measured."""
 
 import argparse
@@ -22,6 +22,7 @@ from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Works
                      now_us, process_table, run_ended)
 from machine import ProxyNginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
+import egress
 import envd
 
 REPOSITORY = HERE.parent.parent
@@ -34,8 +35,8 @@ class Bench:
         self.floor_program = options.tools / "sandlot_floor"
         self.probe_program = options.tools / "sandbox_probe"
 
-    def emulator(self, workspace, name, *flags):
-        emulator = workspace.keep(Emulator(self.options.binary, workspace.directory(name), *flags))
+    def emulator(self, workspace, name, *flags, internet="none"):
+        emulator = workspace.keep(Emulator(self.options.binary, workspace.directory(name), *flags, internet=internet))
         for _ in range(3):  # template derived, pool filled, code touched
             emulator.kill(emulator.create()[0])
         time.sleep(1)
@@ -303,6 +304,17 @@ class Bench:
     def streams(self):
         envd.streams(self)
 
+    def watch(self):
+        envd.watch(self)
+
+    def flat(self):
+        envd.flat(self)
+
+    # --- the internet: egress.py ---------------------------------------------------------------------------------
+
+    def egress(self):
+        egress.egress(self)
+
     # --- e: memory and start -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -368,7 +380,7 @@ class Bench:
 
 
 def main():
-    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "memory", "decision-log")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "watch", "flat", "proxy", "egress", "decision-log", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
@@ -379,6 +391,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="rounds of wrk on either side")
     parser.add_argument("--seconds", type=int, default=5, help="of one run of wrk")
     parser.add_argument("--mib", type=int, default=1024, help="size of the big files and of the long output")
+    parser.add_argument("--flat-mib", type=int, default=4096, help="size of the file of the part `flat`")
     parser.add_argument("--quiet", type=int, default=60, help="wait so many seconds for a quiet machine, then go on")
     options = parser.parse_args()
     if os.geteuid() != 0:

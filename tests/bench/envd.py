@@ -1,10 +1,14 @@
-"""The daemon under load: a command's output, files beside nginx, many streams. Parts of bench.py."""
+"""The daemon under load: a command's output, files beside nginx, many streams, watches, memory under bulk. Parts of
+bench.py."""
 
 import base64
+import os
+import pathlib
 import selectors
+import time
 
-from harness import Connection, Samples, Workspace, envelopes, http, interleave, now_us, run_ended
-from machine import FileNginx
+from harness import Connection, Samples, Workspace, envelopes, exit_of, family, http, interleave, now_us, run_ended
+from machine import FileNginx, status_kb
 
 MIB = 1 << 20
 SINK = bytearray(4 * MIB)
@@ -149,3 +153,102 @@ def printed(body):
     text = b"".join(base64.b64decode(message["event"]["data"]["stdout"])
                     for _, message in envelopes(body) if "stdout" in message.get("event", {}).get("data", {}))
     return text.count(b"\n")
+
+
+# Makes directories inside the sandbox, `rate` a second; each is one event, and its name says when it was made.
+MAKER = """
+import os, sys, time
+rate, count = int(sys.argv[1]), int(sys.argv[2])
+begin = time.monotonic_ns() + 500_000_000
+for number in range(count):
+    due = begin + number * 1_000_000_000 // rate
+    while (left := due - time.monotonic_ns()) > 0:
+        time.sleep(left / 1e9)
+    os.mkdir(f"/tmp/watched/{number}-{time.monotonic_ns()}")
+"""
+
+
+def watch(bench):
+    """1,000 events a second for 10 s through one WatchDir stream: none is lost, and how late they are."""
+    rate, count = 1000, 10_000
+    with Workspace() as workspace:
+        emulator = bench.emulator(workspace, "watch")
+        sandbox, _ = emulator.create()
+        command = Connection(emulator.port)
+        exit_of(command.exchange(sandbox.start_request("/bin/mkdir", "/tmp/watched"))[1])
+        stream = Connection(emulator.port)
+        stream.socket.sendall(sandbox.stream_request("/filesystem.Filesystem/WatchDir", {"path": "/tmp/watched"}))
+        bench.report.quiet("watch")
+        cpu = emulator.cpu_us()
+        command.socket.sendall(sandbox.start_request("/usr/bin/python3", "-c", MAKER, str(rate), str(count)))
+        late, seen = Samples(), set()
+        for arrived, event in watch_events(stream):
+            number, made = event["name"].split("-")
+            seen.add(int(number))
+            late.append((arrived - int(made)) / 1e6)
+            if len(seen) == count:
+                break
+        cpu = emulator.cpu_us() - cpu
+        exit_of(command.answer()[1])
+        stream.close()
+        command.close()
+    bench.report.row(f"{count} watch events, {rate} a second: those lost", [count - len(seen)], "events", target=0,
+                     note=f"twice: {len(late) - len(seen)}; CPU of everything {cpu / 1e6:.1f} s, the program that makes them included")
+    bench.report.row("the same, from the change until the event is read", late, "ms")
+
+
+def watch_events(stream):
+    """(when it was read, event) until nothing comes any more."""
+    while b"\r\n\r\n" not in stream.rest:
+        stream.rest += stream.socket.recv(4096)
+    stream.rest = stream.rest.split(b"\r\n\r\n", 1)[1]
+    stream.socket.settimeout(5)
+    while True:
+        try:
+            body = stream.chunk()  # the daemon writes whole envelopes
+        except TimeoutError:
+            return
+        arrived = time.monotonic_ns()
+        for flags, message in envelopes(body):
+            if flags & 2:
+                raise RuntimeError(f"the watch ended: {message}")
+            if "filesystem" in message:
+                yield arrived, message["filesystem"]
+
+
+def flat(bench):
+    """4 GiB up and down through the public URL: what the agent and the emulator grow by meanwhile."""
+    size = bench.options.flat_mib * MIB
+    with Workspace() as workspace:
+        emulator = bench.emulator(workspace, "flat")
+        sandbox, _ = emulator.create()
+        keep, inside = bench.probe(emulator, sandbox, f"flat-{os.getpid()}")
+        agent = agent_beside(inside, emulator)
+        host, binary = sandbox.host(49983), "Content-Type: application/octet-stream"
+        up = http("POST", host, "/files?path=/tmp/file", b"", [binary, *sandbox.headers], length=size)
+        down = http("GET", host, "/files?path=/tmp/file", b"", sandbox.headers)
+        bench.report.quiet("flat memory")
+        for name, transfer in (("upload", lambda: upload_seconds(emulator.port, up, size)),
+                               ("download", lambda: download_seconds(emulator.port, down, size))):
+            before = {pid: reset_peak_kb(pid) for pid in (agent, emulator.process.pid)}
+            took = transfer()
+            for who, pid in (("agent", agent), ("emulator", emulator.process.pid)):
+                grown = (status_kb(pid, "VmHWM") - before[pid]) / 1024
+                bench.report.row(f"{name} of {size // MIB} MiB: peak resident memory of the {who} above idle", [grown], "MiB",
+                                 target=8, note=f"idle {before[pid] / 1024:.1f}; {size / MIB / took:.0f} MiB/s")
+        keep.close()
+
+
+def agent_beside(pid, emulator):
+    """The daemon of the sandbox in which `pid` runs."""
+    space = lambda process: os.stat(f"/proc/{process}/ns/net").st_ino
+    for process in family(emulator.process.pid):
+        if open(f"/proc/{process}/comm").read().strip() == "envd" and space(process) == space(pid):
+            return process
+    raise RuntimeError("no daemon found")
+
+
+def reset_peak_kb(pid):
+    """Resident memory now; VmHWM counts from here."""
+    pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return status_kb(pid, "VmRSS")

@@ -99,11 +99,15 @@ class Connection:
         if b"transfer-encoding: chunked" not in head:
             return status, b""
         body = b""
-        while size := int(self._line().split(b";")[0], 16):
-            body += self._bytes(size)
-            self._line()
-        self._line()
+        while chunk := self.chunk():
+            body += chunk
         return status, body
+
+    def chunk(self):
+        """The next chunk of a chunked answer whose head was read; b"" is its end."""
+        data = self._bytes(int(self._line().split(b";")[0], 16))
+        self._line()
+        return data
 
 
 def http(method, host, path, body=b"", headers=(), length=None):
@@ -122,8 +126,11 @@ class Sandbox:
         return f"{port}-{self.id}.localhost"
 
     def start_request(self, *argv, stdin=False):
-        message = json.dumps({"process": {"cmd": argv[0], "args": argv[1:]}, "stdin": stdin}).encode()
-        return http("POST", self.host(49983), "/process.Process/Start", struct.pack(">BI", 0, len(message)) + message,
+        return self.stream_request("/process.Process/Start", {"process": {"cmd": argv[0], "args": argv[1:]}, "stdin": stdin})
+
+    def stream_request(self, path, message):
+        message = json.dumps(message).encode()
+        return http("POST", self.host(49983), path, struct.pack(">BI", 0, len(message)) + message,
                     ["Content-Type: application/connect+json", "Connect-Protocol-Version: 1", *self.headers])
 
     def delete_request(self):
@@ -208,13 +215,13 @@ class Workspace:
 class Emulator:
     """`sandlot serve` on a free port with data and run directories of its own."""
 
-    def __init__(self, binary, directory, *flags):
+    def __init__(self, binary, directory, *flags, internet="none"):
         self.directory = directory
         self.log = open(directory / "log", "ab")
         started = now_us()
         self.process = subprocess.Popen(
             [binary, "serve", "--port", "0", "--data-dir", directory / "data", "--run-dir", directory / "run",
-             "--internet", "none", *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
+             "--internet", internet, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline()
         self.ready_ms = (now_us() - started) / 1e3
         if not line:

@@ -343,6 +343,79 @@ TEST(EgressProxy, ReadsNoFasterThanTheOtherSideTakes) {
   EXPECT_LT(pushed, 64U << 20U);
 }
 
+// Sends until nothing is taken any more for 300 ms.
+void send_without_end(int connection) {
+  std::string block(1U << 20U, 'x');
+  timeval limit{0, 300000};
+  ::setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  while (::send(connection, block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+  }
+}
+
+TEST(EgressProxy, CutsBulkThatIsStuckOnItsWayAndLeavesNoPipeBehind) {
+  World world;
+  std::promise<void> stuck;
+  TcpServer server(world.internet.get(), kWebServer, 443, [&](int connection) {
+    send_without_end(connection);
+    stuck.set_value();
+    read_to_end(connection);
+  });
+  std::size_t before = open_descriptors();
+  {
+    RunningProxy proxy(world);
+    auto client = connect_from(world.a.netns.get(), kWebServer, 443);
+    ASSERT_TRUE(client);
+    ASSERT_EQ(stuck.get_future().wait_for(kPatience), std::future_status::ready);
+    proxy.cut_all("a");
+    EXPECT_TRUE(proxy.settles_at(0));
+    std::string rest = read_to_end(client->get());
+    EXPECT_EQ(rest.substr(rest.size() - std::min<std::size_t>(rest.size(), 7)), "(reset)");
+  }
+  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (open_descriptors() > before && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_LE(open_descriptors(), before);
+}
+
+TEST(EgressProxy, BulkThatNobodyTakesRestsToo) {
+  World world;
+  TcpServer server(world.internet.get(), kWebServer, 443, [](int connection) {
+    send_without_end(connection);
+    read_to_end(connection);
+  });
+  EgressProxy::Options options;
+  options.idle_limit = milliseconds(200);
+  RunningProxy proxy(world, options);
+  auto client = connect_from(world.a.netns.get(), kWebServer, 443);
+  ASSERT_TRUE(client);
+  EXPECT_TRUE(proxy.settles_at(1));
+  EXPECT_TRUE(proxy.settles_at(0));
+}
+
+TEST(EgressProxy, ASmallMessageFollowsBulkAtOnce) {
+  World world;
+  TcpServer server(world.internet.get(), kWebServer, 443, [](int connection) {
+    send_text(connection, std::string(1U << 20U, 'x'));
+    for (;;) {
+      std::string text = read_once(connection);
+      if (text.empty()) break;
+      send_text(connection, text);
+    }
+  });
+  RunningProxy proxy(world);
+  auto client = connect_from(world.a.netns.get(), kWebServer, 443);
+  ASSERT_TRUE(client);
+  std::size_t bulk = 0;
+  while (bulk < (1U << 20U)) bulk += read_once(client->get()).size();
+  auto started = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) {
+    send_text(client->get(), "ping");
+    EXPECT_EQ(read_once(client->get()), "ping");
+  }
+  // Held back by nothing: a delayed acknowledgement alone would be 40 ms each.
+  EXPECT_LT(std::chrono::steady_clock::now() - started, milliseconds(400));
+}
+
 TEST(EgressProxy, LeavesNoDescriptorBehind) {
   World world;
   TcpServer server(world.internet.get(), kWebServer, 80, answer_after_end);

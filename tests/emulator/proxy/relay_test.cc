@@ -328,6 +328,121 @@ TEST_F(RelayTest, ALargeDownloadArrivesWhole) {
   EXPECT_TRUE(client.read_exactly(body.size()) == body);
 }
 
+// Bytes that tell where they were.
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t n = 0; n < size; ++n) text[n] = static_cast<char>(n * 2654435761U >> 11U);
+  return text;
+}
+
+TEST_F(RelayTest, ALargeUploadArrivesWholeAndNotAByteOfTheNextRequestWithIt) {
+  const std::string body = pattern(24U << 20U);
+  std::string arrived;
+  Server server([&](Peer& peer) {
+    peer.read_head();
+    arrived = peer.read_exactly(body.size());
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    echo_heads(peer);
+  });
+  Peer client = world.client();
+  std::thread writer([&] {
+    client.send("PUT / HTTP/1.1\r\nHost: " + std::to_string(server.port()) +
+                "-abc.localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n");
+    client.send(body + get(server.port(), "/next"));
+  });
+  EXPECT_THAT(client.read_response(), HasSubstr("ok"));
+  EXPECT_TRUE(arrived == body);
+  EXPECT_THAT(client.read_response(), HasSubstr("GET /next"));
+  writer.join();
+}
+
+TEST_F(RelayTest, ATunnelCarriesBulkBothWaysAtOnce) {
+  const std::string up = pattern(16U << 20U);
+  const std::string down = pattern(20U << 20U);
+  std::string arrived;
+  Server server([&](Peer& peer) {
+    peer.read_head();
+    peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    std::thread writer([&] { peer.send(down); });
+    arrived = peer.read_exactly(up.size());
+    writer.join();
+    // The half-close came through, and the other half still works.
+    if (peer.next_event() == "end") peer.send("bye");
+  });
+  Peer client = world.client();
+  client.send(get(server.port(), "/ws", "Connection: Upgrade\r\nUpgrade: x\r\n"));
+  client.read_head();
+  std::thread writer([&] { client.send(up); });
+  EXPECT_TRUE(client.read_exactly(down.size()) == down);
+  writer.join();
+  client.finish_writing();
+  EXPECT_EQ(client.read_all(), "bye");
+  EXPECT_TRUE(arrived == up);
+}
+
+TEST_F(RelayTest, BulkThatBreaksOffLooksBrokenOff) {
+  Server server([](Peer& peer) {
+    peer.read_head();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + std::string(100000, 'x'));
+  });
+  Peer client = world.client();
+  client.send(get(server.port()));
+  client.read_head();
+  EXPECT_EQ(client.read_exactly(100000).size(), 100000U);
+  EXPECT_EQ(client.next_event(), "reset");
+}
+
+TEST_F(RelayTest, AClientThatLeavesInTheMiddleOfBulkEndsItsRequest) {
+  std::promise<void> ended;
+  Server server([&](Peer& peer) {
+    peer.read_head();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4000000000\r\n\r\n");
+    std::string block(1U << 20U, 'x');
+    while (::send(peer.fd(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+    }
+    ended.set_value();
+  });
+  Peer client = world.client();
+  client.send(get(server.port()));
+  client.read_head();
+  client.read_exactly(8U << 20U);
+  client.close();
+  EXPECT_EQ(ended.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+}
+
+TEST_F(RelayTest, KillResetsABulkUploadAndABulkDownload) {
+  Server server([](Peer& peer) {
+    peer.read_head();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4000000000\r\n\r\n" +
+              std::string(1U << 20U, 'x'));
+    peer.read_all();
+  });
+  Peer client = world.client();
+  client.send("POST / HTTP/1.1\r\nHost: " + std::to_string(server.port()) +
+              "-abc.localhost\r\nContent-Length: 4000000000\r\n\r\n");
+  client.send(std::string(1U << 20U, 'y'));
+  client.read_head();
+  EXPECT_EQ(client.read_exactly(1U << 20U).size(), 1U << 20U);
+  world.kill("abc");
+  EXPECT_EQ(client.next_event(), "reset");
+}
+
+TEST_F(RelayTest, AnEarlyAnswerInTheMiddleOfABulkUploadArrives) {
+  Server server([](Peer& peer) {
+    peer.read_head();
+    peer.read_exactly(1U << 20U);
+    peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+    peer.finish_writing();
+    peer.read_all();
+  });
+  Peer client = world.client();
+  client.send("POST / HTTP/1.1\r\nHost: " + std::to_string(server.port()) +
+              "-abc.localhost\r\nContent-Length: 100000000\r\n\r\n");
+  client.send(std::string(1U << 20U, 'x'));
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 413"));
+  EXPECT_EQ(client.next_event(), "end");
+}
+
 TEST_F(RelayTest, AnEarlyAnswerWithCloseEndsAnUnfinishedUpload) {
   Server server([](Peer& peer) {
     peer.read_head();
