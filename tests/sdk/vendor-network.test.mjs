@@ -7,6 +7,7 @@ import { Sandbox } from 'novita-sandbox/code-interpreter'
 import { domain, it, sdks } from './support/sdks.mjs'
 import { forgetControls, holds, isFake } from './support/network.mjs'
 import { eventually, failure, get } from './support/sandbox.mjs'
+import { kHttpServer } from './support/servers.mjs'
 
 const sdk = sdks.find((one) => one.family === 'novita')
 const skip = !isFake && 'this emulator runs without --internet fake'
@@ -105,7 +106,13 @@ print(peer.recv(100))"`)
     assert.equal((await get(`https://${host}`)).status, 502)
   })
 
-  it('the Host header that a server sees can be masked', async (t) => {
-    t.skip('maskRequestHost is not built yet')
+  it('the Host header that a server sees can be masked', async () => {
+    const sandbox = await create({ network: { maskRequestHost: 'localhost:${PORT}' } })
+    await sandbox.files.write('/tmp/server.py', kHttpServer)
+    const process = await sandbox.commands.run('python3 /tmp/server.py 127.0.0.1 8080', { background: true })
+    const answer = await get(`https://${sandbox.getHost(8080)}`)
+    assert.equal(JSON.parse(answer.text).headers.host, 'localhost:8080')
+    await process.kill()
+    await process.wait().catch(() => {})
   })
 })

@@ -149,6 +149,106 @@ area('Through the front door to a port', { seconds: 3 }, (row) => {
   }, { differs: 'one of its own for every sandbox, not 169.254.0.21 for all' })
 })
 
+const kTokenHeader = 'e2b-traffic-access-token'
+const missing = `Sandbox is secured with traffic access token. Token header '${kTokenHeader}' is missing`
+const invalid = `Sandbox is secured with traffic access token. Provided token in header '${kTokenHeader}' is invalid`
+// Answers every request with its head, as text.
+const kHeads = `python3 -c "
+import http.server
+class Heads(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(self.headers).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(('127.0.0.1', PORT), Heads).serve_forever()"`
+async function heads(s, port, headers) {
+  const { call } = await s.background(kHeads.replace('PORT', port))
+  call.leave()
+  await eventually('it answers', async () => (await exchange(s.at(port), { path: '/', headers })).status === 200)
+}
+const header = (reply, name) => new RegExp(`^${name}: (.*)$`, 'mi').exec(reply.text)?.[1].trim()
+
+area('A sandbox without public traffic', { create: { secure: true, network: { allowPublicTraffic: false } } }, (row) => {
+  const ask = (s, port, headers) => exchange(s.at(port), { path: '/', headers })
+  const token = (s) => ({ [kTokenHeader]: s.created.trafficAccessToken })
+  row('5.9', '`trafficAccessToken` of the create response', that('a string; null for a public sandbox'), async (s) => {
+    assert.ok(s.created.trafficAccessToken)
+    const open = await s.constructor.open()
+    assert.equal(open.created.trafficAccessToken, null)
+    await open.close()
+  })
+  row('5.9', `\`allowPublicTraffic: false\` without \`secure\``, that("400 `You cannot create a sandbox without public access unless you enable secure envd access via 'secure' flag.`"), async () => {
+    const reply = await api('POST', '/sandboxes', { templateID: 'base', secure: false, network: { allowPublicTraffic: false } })
+    assert.equal(reply.status, 400)
+    assert.equal(reply.json.message, "You cannot create a sandbox without public access unless you enable secure envd access via 'secure' flag.")
+  })
+  for (const port of [3000, 49999]) {
+    row('5.9', `port ${port} without \`${kTokenHeader}\``, that(`403 \`{"sandboxId":…,"message":"${missing}","code":403}\``), async (s) => {
+      assert.deepEqual(error(await ask(s, port), 403), { sandboxId: s.id, message: missing, code: 403 })
+    })
+  }
+  row('5.9', 'a wrong token', that(`403 \`{"sandboxId":…,"message":"${invalid}","code":403}\``), async (s) => {
+    assert.deepEqual(error(await ask(s, 3000, { [kTokenHeader]: 'wrong' }), 403), { sandboxId: s.id, message: invalid, code: 403 })
+  })
+  row('5.9', 'the same from a browser', that('403, an HTML page "Invalid Traffic Access Token"'), async (s) => {
+    const reply = await ask(s, 3000, { [kTokenHeader]: 'wrong', 'User-Agent': 'Mozilla/5.0', Accept: 'text/html' })
+    assert.equal(reply.status, 403)
+    assert.match(reply.headers['content-type'], /^text\/html/)
+    assert.match(reply.text, /Invalid Traffic Access Token/)
+  })
+  row('5.9', 'the right token, a port that nobody listens on', that('502, the port is not open: the token is looked at first'), async (s) => {
+    assert.equal(error(await ask(s, 3999, token(s)), 502).message, 'The sandbox is running but port is not open')
+  })
+  row('5.9', 'the right token, under any spelling of the name', that('the server, which gets the header too'), async (s) => {
+    await heads(s, 3000, token(s))
+    const reply = await ask(s, 3000, { 'E2B-Traffic-Access-Token': s.created.trafficAccessToken })
+    assert.equal(reply.status, 200)
+    assert.equal(header(reply, kTokenHeader), s.created.trafficAccessToken)
+  })
+  row('5.9', 'port 49983 without the token', that('the daemon, which asks for its own'), async (s) => {
+    assert.equal((await exchange(s.bare, { path: '/health' })).status, 204)
+    assert.equal((await exchange(s.bare, { path: '/envs' })).status, 401)
+    assert.equal((await s.get('/envs')).status, 200)
+  })
+  row('5.9, 5.10', 'a pause and a connect', that('the same token'), async (s) => {
+    assert.equal((await api('POST', `/sandboxes/${s.id}/pause`)).status, 204)
+    assert.equal(error(await ask(s, 3000), 502).message, kNotFound)
+    const reply = await api('POST', `/sandboxes/${s.id}/connect`, { timeout: 60 })
+    assert.equal(reply.json.trafficAccessToken, s.created.trafficAccessToken)
+    assert.equal((await ask(s, 3000, token(s))).status, 200)
+  })
+})
+
+area('A masked Host', { create: { network: { maskRequestHost: '${PORT}.internal:${PORT}' } } }, (row) => {
+  row('5.9', '`maskRequestHost: "${PORT}.internal:${PORT}"`, port 8080', that('the server sees `Host: 8080.internal:8080`, and the host of the URL as `X-Forwarded-Host`'), async (s) => {
+    await heads(s, 8080)
+    const reply = await exchange(s.at(8080), { path: '/', headers: { 'X-Forwarded-Host': 'forged' } })
+    assert.equal(header(reply, 'host'), '8080.internal:8080')
+    assert.equal(header(reply, 'x-forwarded-host'), s.at(8080).host)
+  })
+  row('5.9', 'the same, port 3000', that('`Host: 3000.internal:3000`'), async (s) => {
+    await heads(s, 3000)
+    assert.equal(header(await exchange(s.at(3000), { path: '/' }), 'host'), '3000.internal:3000')
+  })
+  row('5.9', 'no mask', that('the host of the URL, no `X-Forwarded-Host`'), async (s) => {
+    const open = await s.constructor.open()
+    await heads(open, 3000)
+    const reply = await exchange(open.at(3000), { path: '/' })
+    assert.equal(header(reply, 'host'), open.at(3000).host)
+    assert.equal(header(reply, 'x-forwarded-host'), undefined)
+    await open.close()
+  })
+  for (const [mask, message] of [['-https://abcd', 'mask request host is not valid: -https://abcd'], ['exämple.com', "mask request host 'exämple.com' is not ASCII. Please use ASCII characters only."]]) {
+    row('5.9', `\`maskRequestHost: "${mask}"\``, that(`400 \`${message}\``), async () => {
+      const reply = await api('POST', '/sandboxes', { templateID: 'base', network: { maskRequestHost: mask } })
+      assert.equal(reply.status, 400)
+      assert.equal(reply.json.message, message)
+    })
+  }
+})
+
 area('What a kill and a pause do', { seconds: 4 }, (row) => {
   const gone = async (id) => {
     const reply = await exchange(frontDoor(`49983-${id}.${base}`), { path: '/health' })
