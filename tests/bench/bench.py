@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | proxy | memory | all
+  bench.py create | tti | exec | stdout | files | streams | proxy | policy | memory | all
            [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
 Needs root, crun, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
@@ -23,6 +23,7 @@ from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Works
 from machine import ProxyNginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
 import envd
+import policy
 
 REPOSITORY = HERE.parent.parent
 GAP = 0.05  # seconds between steps: what one leaves to do in the background is not in the next one's time
@@ -303,6 +304,11 @@ class Bench:
     def streams(self):
         envd.streams(self)
 
+    # --- network policies: policy.py -------------------------------------------------------------------------------
+
+    def policy(self):
+        policy.policy(self)
+
     # --- e: memory and start -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -353,7 +359,7 @@ class Bench:
 
 
 def main():
-    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "memory")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "proxy", "policy", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
