@@ -13,6 +13,7 @@
 #include "emulator/base/scope_exit.h"
 #include "netfilter/netlink.h"
 #include "netfilter/netns.h"
+#include "netfilter/slot_policy.h"
 #include "netfilter/switch_rules.h"
 
 namespace netfilter {
@@ -115,11 +116,13 @@ std::size_t count_rules(std::string_view saved) {
 SwitchNamespace::SwitchNamespace(base::UniqueFd fd,
                                  std::filesystem::path mount,
                                  SwitchPorts ports,
-                                 std::string restore_tool)
+                                 std::string restore_tool,
+                                 std::string slot_restore_tool)
     : fd_(std::move(fd)),
       mount_(std::move(mount)),
       ports_(ports),
-      restore_tool_(std::move(restore_tool)) {}
+      restore_tool_(std::move(restore_tool)),
+      slot_restore_tool_(std::move(slot_restore_tool)) {}
 
 SwitchNamespace::~SwitchNamespace() {
   unpin_namespace(mount_);
@@ -146,7 +149,9 @@ base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
   });
   if (!made) return base::fail(std::move(made).error().context("switch namespace"));
   undo.release();
-  std::unique_ptr<SwitchNamespace> owner(new SwitchNamespace(std::move(fd), mount, ports, tool));
+  std::string slot_tool = choose_slot_tool(tool, run_dir);
+  std::unique_ptr<SwitchNamespace> owner(
+      new SwitchNamespace(std::move(fd), mount, ports, tool, slot_tool));
   return owner;
 }
 

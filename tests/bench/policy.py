@@ -17,9 +17,8 @@ HEADERS = ["Content-Type: application/json", f"X-API-KEY: {KEY}"]
 
 def lists(number, domains=("example.com",)):
     """A policy of ENTRIES entries; another `number`, other kernel rules."""
-    allow = [*domains, *(f"93.184.{i}.0/24" for i in range(ENTRIES // 2 - len(domains)))]
-    deny = ["0.0.0.0/0", *(f"77.{number}.{i}.1" for i in range(ENTRIES // 2 - 1))]
-    return {"allowOut": allow, "denyOut": deny}
+    allow = [*domains, *(f"93.{number}.{i}.0/24" for i in range(ENTRIES - 1 - len(domains)))]
+    return {"allowOut": allow, "denyOut": ["0.0.0.0/0"]}
 
 
 def create_request(network=None):
@@ -56,16 +55,19 @@ class Replacer:
         return timed(self.emulator, self.wires[self.turn % len(self.wires)], 204)[1]
 
 
-def slot_text(sandbox):
-    """The rules in the sandbox's slot, as iptables-restore takes them."""
+def slot_rules(sandbox):
+    """(the program that restores them, the rules in the sandbox's slot)."""
     for entry in os.listdir("/proc"):
         try:
             if entry.isdigit() and sandbox.id in pathlib.Path(f"/proc/{entry}/cgroup").read_text():
-                return subprocess.run(["nsenter", f"--net=/proc/{entry}/ns/net", "iptables-save", "-t", "filter"], check=True,
-                                      capture_output=True, text=True).stdout
+                for backend in ("iptables-legacy", "iptables-nft"):
+                    saved = subprocess.run(["nsenter", f"--net=/proc/{entry}/ns/net", f"{backend}-save", "-t", "filter"],
+                                           capture_output=True, text=True)
+                    if "SANDLOT_OUT" in saved.stdout:
+                        return f"{backend}-restore", saved.stdout
         except OSError:
             pass
-    raise RuntimeError("the sandbox has no process")
+    raise RuntimeError("the sandbox has no rules")
 
 
 class PolicyBench:
@@ -76,19 +78,19 @@ class PolicyBench:
             LineProgram(["unshare", "--net", sys.executable, str(HERE / "restore_floor.py")], "ready"))
         self.directory = workspace.directory("rules")
         self.subject, _ = create(self.emulator, create_request(lists(1)))
+        self.other, _ = create(self.emulator, create_request(lists(3)))
         self.texts = []
         for number in (2, 3):
-            self.put(lists(number))
+            Replacer(self.emulator, self.subject, [lists(number)])()
             self.texts.append(self.directory / f"rules-{number}")
-            self.texts[-1].write_text(slot_text(self.subject))
+            self.program, text = slot_rules(self.subject)
+            self.texts[-1].write_text(text)
         self.turn = 0
 
-    def put(self, policy):
-        return Replacer(self.emulator, self.subject, [policy])()
-
-    def restore(self):
+    def restore(self, program=None, fresh=False):
         self.turn += 1
-        return float(self.floor.ask(str(self.texts[self.turn % 2]))[1])
+        words = ["fresh"] * fresh + [program or self.program, str(self.texts[self.turn % 2])]
+        return float(self.floor.ask(" ".join(words))[1])
 
     def creates(self):
         """(with a policy, without, bare restore), interleaved."""
@@ -101,23 +103,21 @@ class PolicyBench:
             time.sleep(0.05)
             self.emulator.kill(sandbox)
 
-        interleave(self.pairs, 0.05, lambda: one(wires[0], restricted), lambda: bare.append(self.restore()),
-                   lambda: one(wires[1], plain))
+        interleave(self.pairs, 0.05, lambda: one(wires[0], restricted), lambda: one(wires[1], plain),
+                   lambda: bare.append(self.restore(fresh=True)))
         return restricted, plain, bare
 
     def replacements(self):
-        """(kernel rules change, only TCP rules change, bare restore), interleaved."""
-        kernel, proxy, bare = Samples(), Samples(), Samples()
+        """(kernel rules change, only TCP rules change, bare restore by the same program, by plain iptables-restore)."""
+        kernel, proxy, bare, usual = Samples(), Samples(), Samples(), Samples()
         change_kernel = Replacer(self.emulator, self.subject, [lists(2), lists(3)])
         names = [lists(3, (name,)) for name in ("a.example.com", "b.example.com")]
-        change_proxy = Replacer(self.emulator, self.subject, names)
-
-        def one_proxy():
-            self.put(lists(3))  # off the clock: the kernel's half is what it will be
-            proxy.append(change_proxy())
-
-        interleave(self.pairs, 0.02, lambda: kernel.append(change_kernel()), lambda: bare.append(self.restore()), one_proxy)
-        return kernel, proxy, bare
+        change_proxy = Replacer(self.emulator, self.other, names)
+        interleave(self.pairs, 0.02, lambda: kernel.append(change_kernel()), lambda: bare.append(self.restore()),
+                   lambda: proxy.append(change_proxy()))
+        for _ in range(self.pairs):
+            usual.append(self.restore("iptables-restore"))
+        return kernel, proxy, bare, usual
 
     def run(self):
         self.report.quiet("policy, 1 alive")
@@ -133,20 +133,20 @@ class PolicyBench:
     def rows(self, creates, puts):
         restricted, plain, bare = creates[1]
         rest = Samples(a - b for a, b in zip(restricted, bare))
-        self.report.row(f"POST /sandboxes with a policy of {ENTRIES} entries, less one iptables-restore", rest, "us", plain,
+        self.report.row(f"POST /sandboxes with a policy of {ENTRIES} entries, less one bare restore", rest, "us", plain,
                         "without a policy", target=1.5,
-                        note=f"whole p50 {restricted.quantile(0.5):.0f}, iptables-restore {bare.quantile(0.5):.0f}")
+                        note=f"whole p50 {restricted.quantile(0.5):.0f}, {self.program} in a fresh namespace {bare.quantile(0.5):.0f}")
         self.report.row(f"POST /sandboxes with a policy, {MANY} alive", creates[MANY][0], "us", restricted, "1 alive", target=1.2,
                         note=f"without a policy in the same minutes: "
-                             f"{creates[MANY][1].quantile(0.5) / plain.quantile(0.5):.2f}x; bare iptables-restore: "
+                             f"{creates[MANY][1].quantile(0.5) / plain.quantile(0.5):.2f}x; bare restore: "
                              f"{creates[MANY][2].quantile(0.5) / bare.quantile(0.5):.2f}x")
-        kernel, proxy, bare = puts[1]
-        self.report.row("PUT /network, kernel rules change", kernel, "us", bare, "bare iptables-restore of the same text",
-                        target=1.3)
+        kernel, proxy, bare, usual = puts[1]
+        self.report.row("PUT /network, kernel rules change", kernel, "us", bare, f"bare {self.program} of the same text", target=1.3,
+                        note=f"plain iptables-restore of the same text: p50 {usual.quantile(0.5):.0f}")
         self.report.row("PUT /network, only TCP rules change", proxy, "us", target=1000)
         for index, name in enumerate(("kernel rules change", "only TCP rules change")):
             self.report.row(f"PUT /network, {name}, {MANY} alive", puts[MANY][index], "us", puts[1][index], "1 alive", target=1.3,
-                            note=f"bare iptables-restore in the same minutes: "
+                            note=f"bare restore in the same minutes: "
                                  f"{puts[MANY][2].quantile(0.5) / bare.quantile(0.5):.2f}x")
 
 
