@@ -183,7 +183,7 @@ StartStep NetworkStack::start_egress() {
 
 base::Task<> NetworkStack::apply_policy(std::shared_ptr<const base::UniqueFd> netns,
                                         std::shared_ptr<const netfilter::Policy> policy) {
-  netfilter::RuleLoader loader{network_->restore_tool(), run_dir_};
+  netfilter::RuleLoader loader{network_->slot_restore_tool(), run_dir_};
   auto work = [netns, policy, loader] {
     return netfilter::apply_slot_policy(netns->get(), *policy, loader);
   };

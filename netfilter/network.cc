@@ -13,6 +13,7 @@
 #include "emulator/base/scope_exit.h"
 #include "netfilter/netlink.h"
 #include "netfilter/netns.h"
+#include "netfilter/slot_policy.h"
 #include "netfilter/switch_rules.h"
 
 namespace netfilter {
@@ -24,7 +25,7 @@ constexpr Ipv4 kGatewayAddress = {169, 254, 1, 1};
 // A fresh namespace inherits what the machine's own has (net.core.devconf_inherit_init_net): what
 // matters here is said, not assumed.
 base::Result<> set_switch_sysctls(bool uplink) {
-  const std::array<std::pair<const char*, const char*>, 12> settings = {{
+  const std::array<std::pair<const char*, const char*>, 17> settings = {{
       {"ipv6/conf/all/disable_ipv6", "1"},
       {"ipv6/conf/default/disable_ipv6", "1"},
       // Without an uplink nothing is routed: TCP and DNS end in our sockets.
@@ -39,10 +40,25 @@ base::Result<> set_switch_sysctls(bool uplink) {
       {"ipv4/conf/all/send_redirects", "0"},
       {"ipv4/conf/default/send_redirects", "0"},
       {"ipv4/conf/all/route_localnet", "0"},
+      {"ipv4/conf/default/route_localnet", "0"},
+      {"ipv4/conf/all/accept_source_route", "0"},
+      {"ipv4/conf/all/accept_local", "0"},
+      {"ipv4/conf/all/proxy_arp", "0"},
+      {"ipv4/conf/default/proxy_arp", "0"},
   }};
   SANDLOT_TRY(auto sysctls, NetSysctls::open());
   for (const auto& [name, value] : settings) SANDLOT_CHECK(sysctls.set(name, value));
   return {};
+}
+
+// Both ends of a connection are here or one link away: nothing of one that has ended is under way
+// for two minutes, and all sandboxes share the table. A kernel that keeps its two minutes works.
+void forget_connections_soon() {
+  auto set = [](const NetSysctls& sysctls) {
+    return sysctls.set("netfilter/nf_conntrack_tcp_timeout_time_wait", "5");
+  };
+  auto done = NetSysctls::open().and_then(set);
+  if (!done) base::log::debug("switch.time_wait", {{"error", done.error().message()}});
 }
 
 base::Result<> set_addresses() {
@@ -100,11 +116,13 @@ std::size_t count_rules(std::string_view saved) {
 SwitchNamespace::SwitchNamespace(base::UniqueFd fd,
                                  std::filesystem::path mount,
                                  SwitchPorts ports,
-                                 std::string restore_tool)
+                                 std::string restore_tool,
+                                 std::string slot_restore_tool)
     : fd_(std::move(fd)),
       mount_(std::move(mount)),
       ports_(ports),
-      restore_tool_(std::move(restore_tool)) {}
+      restore_tool_(std::move(restore_tool)),
+      slot_restore_tool_(std::move(slot_restore_tool)) {}
 
 SwitchNamespace::~SwitchNamespace() {
   unpin_namespace(mount_);
@@ -123,6 +141,7 @@ base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
     SANDLOT_CHECK(set_addresses());
     auto lock_file = run_dir / "xtables.lock";
     SANDLOT_TRY(tool, restore("iptables", switch_rules(ports, uplink), lock_file));
+    forget_connections_soon();  // exists once there are rules that track connections
     // IPv6 is off in here; the rules are for the day somebody switches it on.
     auto ipv6 = restore("ip6tables", switch_rules_ipv6(), lock_file);
     if (!ipv6) base::log::debug("switch.no_ip6tables", {{"error", ipv6.error().message()}});
@@ -130,7 +149,9 @@ base::Result<std::unique_ptr<SwitchNamespace>> SwitchNamespace::create(
   });
   if (!made) return base::fail(std::move(made).error().context("switch namespace"));
   undo.release();
-  std::unique_ptr<SwitchNamespace> owner(new SwitchNamespace(std::move(fd), mount, ports, tool));
+  std::string slot_tool = choose_slot_tool(tool, run_dir);
+  std::unique_ptr<SwitchNamespace> owner(
+      new SwitchNamespace(std::move(fd), mount, ports, tool, slot_tool));
   return owner;
 }
 

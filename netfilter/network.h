@@ -56,16 +56,21 @@ class SwitchNamespace {
   // Which of the iptables programs loaded the rules ("iptables-restore", "iptables-legacy-restore",
   // ...).
   const std::string& restore_tool() const { return restore_tool_; }
+  // The one for the rules in the slots: the legacy back-end where it works, because replacing a
+  // table through nft waits for the kernel's read-copy-update (8-16 ms against 1-2).
+  const std::string& slot_restore_tool() const { return slot_restore_tool_; }
 
  private:
   SwitchNamespace(base::UniqueFd fd,
                   std::filesystem::path mount,
                   SwitchPorts ports,
-                  std::string restore_tool);
+                  std::string restore_tool,
+                  std::string slot_restore_tool);
   base::UniqueFd fd_;
   std::filesystem::path mount_;
   SwitchPorts ports_;
   std::string restore_tool_;
+  std::string slot_restore_tool_;
 };
 
 // What is in the switch, for /_sandlot/state and leak tests. Blocking (runs one program, 2-5 ms).

@@ -1,12 +1,16 @@
 #include "netfilter/slot_policy.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
 
 #include "emulator/base/log.h"
+#include "emulator/base/posix.h"
 #include "emulator/base/run_tool.h"
 #include "emulator/base/scope_exit.h"
+#include "netfilter/netns.h"
 #include "netfilter/network.h"
 #include "netfilter/slot_rules.h"
 
@@ -46,6 +50,21 @@ base::Result<> load_policy(int netns_fd, const Policy& policy, const RuleLoader&
 }
 
 }  // namespace
+
+std::string choose_slot_tool(const std::string& otherwise,
+                             const std::filesystem::path& lock_directory) {
+  RuleLoader legacy{"iptables-legacy-restore", lock_directory};
+  base::UniqueFd scratch;
+  auto works = run_on_thread([&]() -> base::Result<> {
+    if (::unshare(CLONE_NEWNET) != 0) return base::fail_errno("make a network namespace");
+    SANDLOT_TRY(scratch, base::open_file("/proc/thread-self/ns/net", O_RDONLY));
+    return {};
+  });
+  if (works) works = load(scratch.get(), slot_rules(Policy::closed()), legacy);
+  if (works) return legacy.restore_tool;
+  base::log::debug("policy.no_legacy", {{"error", works.error().message()}});
+  return otherwise;
+}
 
 base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleLoader& loader) {
   auto applied = load_policy(netns_fd, policy, loader);

@@ -11,17 +11,24 @@
 
 namespace netfilter {
 
-// How rules are loaded on this machine: the program that loaded the switch's
-// (SwitchNamespace::restore_tool), and a directory for lock files. The legacy back-end locks one
-// file for the whole machine otherwise, and every sandbox would wait for every other.
+// How rules are loaded on this machine: the program for the slots' rules
+// (SwitchNamespace::slot_restore_tool), and a directory for lock files. The legacy back-end locks
+// one file for the whole machine otherwise, and every sandbox would wait for every other.
 struct RuleLoader {
   std::string restore_tool;
   std::filesystem::path lock_directory;
 };
 
+// The program for the slots: the legacy back-end if it can load such rules here, because replacing
+// a table through nft waits for the kernel's read-copy-update (8-16 ms instead of 1-3). Tried in a
+// namespace that is thrown away. Blocking.
+std::string choose_slot_tool(const std::string& otherwise,
+                             const std::filesystem::path& lock_directory);
+
 // Replaces the slot's rules in one step: packets meet the old ones or the new ones, never none.
-// Runs one program (2-5 ms); blocking. On an error the slot is closed for everything but TCP as far
-// as that still works; the caller closes TCP (Policy::closed for the proxy) and fails the request.
+// Runs one program (1-3 ms, with nft 8-16); blocking. On an error the slot is closed for everything
+// but TCP as far as that still works; the caller closes TCP (Policy::closed for the proxy) and
+// fails the request.
 base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleLoader& loader);
 
 // Whether going from one policy to the other changes what is in the slot.

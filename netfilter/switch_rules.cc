@@ -14,6 +14,9 @@ std::string mangle_table(const SwitchPorts& ports, bool uplink) {
   std::string text = "*mangle\n:SANDLOT - [0:0]\n-A PREROUTING -i s+ -j SANDLOT\n";
   // A sandbox's own address is checked by rp_filter on its link; this is the belt to those braces.
   text += "-A SANDLOT ! -s 10.71.0.0/16 -j DROP\n";
+  // Connection tracking would take an error message about another sandbox's flow for part of that
+  // flow, and translate and forward it. What a sandbox has to say about its own is never missed.
+  text += "-A SANDLOT -m conntrack --ctstate RELATED -j DROP\n";
   for (const Ipv4Range& range : kAlwaysDenied) {
     text.append("-A SANDLOT -d ").append(to_string(range)).append(" -j DROP\n");
   }

@@ -38,8 +38,9 @@ Checks try_switch(const std::filesystem::path& directory) {
                  "xt_conntrack; or the other flavour: "
                  "update-alternatives --config iptables")};
   }
-  Checks checks = {ok("network.iptables",
-                      (*made)->restore_tool() + " loads the rules in a namespace of its own")};
+  Checks checks = {ok("network.iptables", (*made)->restore_tool() +
+                                              " loads the rules in a namespace of its own, " +
+                                              (*made)->slot_restore_tool() + " those of policies")};
   auto slot = netfilter::make_slot(**made, 1, 1);
   if (!slot) {
     checks.push_back(fail("network.veth", slot.error().message(), "modprobe veth"));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | watch | flat | proxy | egress | decision-log | memory | all
+  bench.py create | tti | exec | stdout | files | streams | watch | flat | proxy | policy | egress | decision-log | memory | all
            [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
 Needs root, crun, haproxy, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
@@ -24,6 +24,7 @@ from machine import ProxyNginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
 import egress
 import envd
+import policy
 
 REPOSITORY = HERE.parent.parent
 GAP = 0.05  # seconds between steps: what one leaves to do in the background is not in the next one's time
@@ -315,6 +316,11 @@ class Bench:
     def egress(self):
         egress.egress(self)
 
+    # --- network policies: policy.py -------------------------------------------------------------------------------
+
+    def policy(self):
+        policy.policy(self)
+
     # --- e: memory and start -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -380,7 +386,7 @@ class Bench:
 
 
 def main():
-    parts = ("create", "tti", "exec", "stdout", "files", "streams", "watch", "flat", "proxy", "egress", "decision-log", "memory")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "watch", "flat", "proxy", "policy", "egress", "decision-log", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")

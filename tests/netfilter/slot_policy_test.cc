@@ -44,7 +44,7 @@ base::Result<> load_into(int netns, const std::string& tool, const std::string& 
 }
 
 struct PolicyWorld : World {
-  PolicyWorld() : loader{network->restore_tool(), directory} {}
+  PolicyWorld() : loader{network->slot_restore_tool(), directory} {}
 
   void apply(const Slot& slot, const Policy& policy) {
     auto applied = apply_slot_policy(slot.netns.get(), policy, loader);
@@ -52,7 +52,7 @@ struct PolicyWorld : World {
   }
   // The switch answers for these addresses and lets everything in.
   void become_the_internet(std::initializer_list<const char*> addresses) {
-    auto done = load_into(network->fd(), loader.restore_tool,
+    auto done = load_into(network->fd(), network->restore_tool(),
                           "*mangle\nCOMMIT\n*nat\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
     ASSERT_TRUE(done) << done.error().message();
     for (const char* address : addresses) {
@@ -299,6 +299,15 @@ TEST(SlotPolicy, BothBackEndsLoadItAndNoLockFileStays) {
     }
   }
   EXPECT_GE(loaded, 1);
+  EXPECT_EQ(world.lock_files(), 0U);
+}
+
+TEST(SlotPolicy, TakesTheFasterBackEndWhereItWorks) {
+  PolicyWorld world;
+  auto legacy = load_into(world.b.netns.get(), "iptables-legacy-restore",
+                          "*filter\n-A INPUT -j DROP\nCOMMIT\n");
+  EXPECT_EQ(world.network->slot_restore_tool(),
+            legacy ? "iptables-legacy-restore" : world.network->restore_tool());
   EXPECT_EQ(world.lock_files(), 0U);
 }
 

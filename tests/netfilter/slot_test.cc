@@ -224,7 +224,7 @@ TEST(SwitchNamespace, FallsBackToTheOtherIptables) {
     EXPECT_EQ(world.network->restore_tool(), "iptables-legacy-restore");
     auto counts = count_network(*world.network);
     EXPECT_TRUE(counts) << counts.error().message();
-    EXPECT_EQ(counts->rules, 22U);
+    EXPECT_EQ(counts->rules, 23U);
     UdpCanary forwarder(world.network->fd(), kGateway, world.network->ports().dns);
     send_datagram(world.a.netns.get(), "1.1.1.1", 53, "query");
     EXPECT_FALSE(forwarder.hears(kSilence));

@@ -30,6 +30,13 @@ TEST(SwitchRules, DropInternalRangesBeforeAnythingPasses) {
   }
 }
 
+TEST(SwitchRules, TakeNoErrorMessageAboutAFlow) {
+  std::string rules = switch_rules({}, true);
+  std::size_t dropped = rules.find("-A SANDLOT -m conntrack --ctstate RELATED -j DROP\n");
+  ASSERT_NE(dropped, std::string::npos);
+  EXPECT_LT(dropped, rules.find("-A FORWARD -i s+ -o up0 -j ACCEPT\n"));
+}
+
 TEST(SwitchRules, NameNoSingleLink) {
   std::string rules = switch_rules({});
   for (std::size_t at = rules.find(" -i "); at != std::string::npos;
