@@ -132,6 +132,23 @@ TEST(FakeInternet, AFileAddsHostsAnswersDelaysAndResets) {
       << "the built-in hosts are still there";
 }
 
+TEST(FakeInternet, AFileMayBeToml) {
+  TempDir dir;
+  std::string file = dir.path() / "hosts.toml";
+  ASSERT_TRUE(base::write_file(file, R"(
+[[hosts]]
+names = ["api.acme.test"]
+[[hosts.routes]]
+path = "/users"
+status = 201
+json = [{id = 1}]
+)"));
+  EmulatorProcess emulator(dir.path(), fake(file));
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  std::string sandbox = emulator.create();
+  EXPECT_EQ(emulator.run(sandbox, "curl -sS https://api.acme.test/users").out, "[{\"id\":1}]");
+}
+
 TEST(FakeInternet, AFileThatIsWrongIsExitStatusFiveAndNamesThePlace) {
   TempDir dir;
   std::string file = dir.path() / "hosts.json";
