@@ -74,7 +74,6 @@ class Application final : public control::ControlPort {
   asio::awaitable<void> serve();
   asio::awaitable<void> wait_for_signal();
   asio::awaitable<void> shut_down();
-  void collect_garbage();
   cli::Endpoint endpoint() const;
   control::StateReport count(const netfilter::NetworkCounts& network) const;
 
@@ -107,19 +106,6 @@ class Application final : public control::ControlPort {
   std::optional<std::uint16_t> dns_port_;
 };
 
-void Application::collect_garbage() {
-  auto report = namespaces::collect(options_.run_dir, options_.data_dir, false);
-  if (!report) {
-    base::log::warn("gc.failed", {{"error", report.error().message()}});
-    return;
-  }
-  for (const std::string& line : report->failed) base::log::warn("gc.failed", {{"what", line}});
-  if (!report->dead.empty()) {
-    base::log::info("gc.removed", {{"instances", std::to_string(report->dead.size())},
-                                   {"objects", std::to_string(report->removed.size())}});
-  }
-}
-
 Application::Step Application::prepare_directories() {
   if (::geteuid() != 0) {
     return failed(config::kPrivilege,
@@ -131,7 +117,7 @@ Application::Step Application::prepare_directories() {
   if (auto made = base::make_directories(options_.run_dir); !made) {
     return failed(config::kFailure, made.error(), "run directory");
   }
-  collect_garbage();
+  collect_garbage_of_others(options_.run_dir, options_.data_dir);
   instance_directory_.path = options_.run_dir / instance_;
   if (auto claimed = namespaces::claim_instance(options_.run_dir, instance_); !claimed) {
     return failed(config::kFailure, claimed.error(), "run directory");
@@ -195,6 +181,7 @@ Application::Step Application::start_service() {
     auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
     return sandboxes::DiskFigures{disk.used, disk.total};
   };
+  hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));

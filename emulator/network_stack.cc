@@ -19,18 +19,6 @@ constexpr auto kLookupLimit = std::chrono::seconds(2);
 // What a sandbox's resolv.conf names.
 const netfilter::Destination kNameserver = {{8, 8, 8, 8}, 53, netfilter::Protocol::kUdp};
 
-egress::Uplink uplink_of(config::Internet internet) {
-  switch (internet) {
-    case config::Internet::kHost:
-      return egress::Uplink::kHost;
-    case config::Internet::kFake:
-      return egress::Uplink::kSwitch;
-    case config::Internet::kNone:
-      break;
-  }
-  return egress::Uplink::kNone;
-}
-
 }  // namespace
 
 NetworkStack::NetworkStack(asio::any_io_executor executor,
@@ -42,9 +30,12 @@ NetworkStack::NetworkStack(asio::any_io_executor executor,
       options_(options),
       blocking_(blocking),
       run_dir_(std::move(run_dir)),
-      decisions_(executor_, clock, options.decision_log) {}
+      decisions_(executor_, clock, options.decision_log),
+      way_out_(options, run_dir_) {}
 
 StartStep NetworkStack::read_internet() {
+  if (auto found = way_out_.find(); !found)
+    return failed(config::kConfiguration, found.error(), "--internet");
   if (options_.internet != config::Internet::kFake) return {};
   auto hosts = fakenet::load_hosts(options_.internet_file);
   if (!hosts) return failed(config::kConfiguration, hosts.error(), "fake internet");
@@ -56,11 +47,10 @@ StartStep NetworkStack::read_internet() {
 }
 
 StartStep NetworkStack::start(Lookups lookups) {
-  bool fake = options_.internet == config::Internet::kFake;
   lookups_ = std::move(lookups);
   netfilter::SwitchPorts ports;
   if (!forwards_dns()) ports.dns = 0;
-  auto network = netfilter::SwitchNamespace::create(run_dir_, ports, fake);
+  auto network = netfilter::SwitchNamespace::create(run_dir_, ports, way_out_.through_uplink());
   if (!network) return failed(code_of(network.error()), network.error(), "switch namespace");
   network_ = std::move(*network);
   if (auto opened = open_internet(); !opened) return opened;
@@ -69,17 +59,22 @@ StartStep NetworkStack::start(Lookups lookups) {
 }
 
 StartStep NetworkStack::open_internet() {
-  servers_ = [this] { return resolvers_.servers(); };
+  servers_ = [this] {
+    return way_out_.through_switch() ? way_out_.servers() : resolvers_.servers();
+  };
+  // That internet's own resolver is asked over the link, so that the fake one's canary sees it.
+  if (way_out_.through_switch()) {
+    open_dns_socket_ = [this](int family, int type) {
+      return netfilter::open_socket_in(network_->fd(), family, type);
+    };
+  }
+  if (auto connected = way_out_.connect(*network_); !connected)
+    return failed(code_of(connected.error()), connected.error(), "uplink");
   if (options_.internet != config::Internet::kFake) return {};
   auto made = fakenet::FakeInternet::create(
       executor_, run_dir_, *network_, std::move(*internet_hosts_), std::move(internet_authority_));
   if (!made) return failed(code_of(made.error()), made.error(), "fake internet");
   internet_ = std::move(*made);
-  // The fake internet's own resolver, over the link, so that its canary sees the questions.
-  servers_ = [] { return dns::parse_resolv_conf("nameserver 8.8.8.8\n"); };
-  open_dns_socket_ = [this](int family, int type) {
-    return netfilter::open_socket_in(network_->fd(), family, type);
-  };
   return {};
 }
 
@@ -126,7 +121,7 @@ netfilter::Decision NetworkStack::judge(const netfilter::Policy& policy,
   bool to_forwarder = forwards_dns() && destination.protocol == netfilter::Protocol::kUdp &&
                       destination.address == kNameserver.address &&
                       destination.port == kNameserver.port;
-  bool leaves = internet_ != nullptr || to_forwarder;
+  bool leaves = way_out_.carries_datagrams() || to_forwarder;
   if (decision.allowed && !leaves) {
     decision = {false, netfilter::MatchType::kNone, "no way out for UDP and ICMP"};
     if (trace != nullptr) trace->push_back({decision.rule, true});
@@ -154,7 +149,7 @@ decisions::Lookups NetworkStack::explain_lookups() {
 
 StartStep NetworkStack::start_egress() {
   egress::EgressProxy::Options options;
-  options.uplink = uplink_of(options_.internet);
+  options.uplink = way_out_.egress_uplink();
   egress::EgressProxy::Hooks hooks;
   hooks.sandbox_of = [this](const std::string& address) -> std::optional<egress::SandboxRef> {
     auto id = lookups_.id_by_address(address);

@@ -22,6 +22,7 @@
 #include "emulator/fakenet/fake_internet.h"
 #include "emulator/fakenet/hosts.h"
 #include "emulator/start_failure.h"
+#include "emulator/way_out.h"
 #include "netfilter/egress/egress_proxy.h"
 #include "netfilter/network.h"
 #include "netfilter/policy.h"
@@ -45,8 +46,8 @@ class NetworkStack {
   NetworkStack(const NetworkStack&) = delete;
   NetworkStack& operator=(const NetworkStack&) = delete;
 
-  // The file of the fake internet and its certificate authority, if there is one: before the
-  // templates are made, which trust it.
+  // Finds what --internet names; the file of the fake internet and its certificate authority, if
+  // there is one: before the templates are made, which trust it.
   StartStep read_internet();
   // Null without a fake internet, and after start().
   const fakenet::Authority* internet_authority() const { return internet_authority_.get(); }
@@ -55,6 +56,10 @@ class NetworkStack {
   // Makes the kernel of the sandbox's network obey `policy`, off the loop.
   base::Task<> apply_policy(std::shared_ptr<const base::UniqueFd> netns,
                             std::shared_ptr<const netfilter::Policy> policy);
+  // Before the first sandbox that may send anything but TCP (WayOut).
+  boost::asio::awaitable<void> open_for_datagrams() {
+    return way_out_.open_for_datagrams(blocking_);
+  }
   // Egress and DNS; the fake internet goes last, by stop_internet().
   boost::asio::awaitable<void> stop();
   boost::asio::awaitable<void> stop_internet();
@@ -89,6 +94,7 @@ class NetworkStack {
   decisions::DecisionLog decisions_;
   Lookups lookups_;
   std::unique_ptr<netfilter::SwitchNamespace> network_;
+  WayOut way_out_;
   // With --internet fake: what it consists of until start(), then itself.
   std::optional<fakenet::Hosts> internet_hosts_;
   std::unique_ptr<fakenet::Authority> internet_authority_;

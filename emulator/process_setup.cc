@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "emulator/base/log.h"
 #include "emulator/base/result.h"
+#include "emulator/cli/garbage.h"
 
 namespace emulator {
 
@@ -16,6 +18,20 @@ sandboxes::FailStep fail_step_from_environment() {
     if (wanted.empty() || now != wanted) return {};
     return base::fail(base::Errc::kInternal, "the step '" + wanted + "' was told to fail");
   };
+}
+
+void collect_garbage_of_others(const std::filesystem::path& run_dir,
+                               const std::filesystem::path& data_dir) {
+  auto report = cli::collect_garbage(run_dir, data_dir, false);
+  if (!report) {
+    base::log::warn("gc.failed", {{"error", report.error().message()}});
+    return;
+  }
+  for (const std::string& line : report->failed) base::log::warn("gc.failed", {{"what", line}});
+  if (!report->dead.empty()) {
+    base::log::info("gc.removed", {{"instances", std::to_string(report->dead.size())},
+                                   {"objects", std::to_string(report->removed.size())}});
+  }
 }
 
 std::size_t count_mounts(const std::filesystem::path& below) {

@@ -13,6 +13,10 @@ namespace emulator {
 // create leaves no trace (CONTRIBUTING, "Making a create fail").
 sandboxes::FailStep fail_step_from_environment();
 
+// What crashed emulators left is removed; what cannot be is logged.
+void collect_garbage_of_others(const std::filesystem::path& run_dir,
+                               const std::filesystem::path& data_dir);
+
 // Lines of our mount table below a directory.
 std::size_t count_mounts(const std::filesystem::path& below);
 

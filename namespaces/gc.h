@@ -1,6 +1,7 @@
 // What crashed instances left behind: cgroups, mounts, run directories, writable directories,
 // trash. Used by `sandlot gc` and by every start. Never touches an object of a live instance, and
-// nothing whose owner is unknown. Veths and rules are netfilter's. Blocking.
+// nothing whose owner is unknown. Veths and rules are netfilter's (emulator/cli/garbage.h
+// collects all). Blocking.
 #pragma once
 
 #include <filesystem>

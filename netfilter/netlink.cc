@@ -132,6 +132,13 @@ void NetlinkBatch::set_link_up(int index) {
   end();
 }
 
+void NetlinkBatch::delete_link(int index) {
+  ifinfomsg link{};
+  link.ifi_index = index;
+  begin("delete link " + std::to_string(index), RTM_DELLINK, 0, link);
+  end();
+}
+
 void NetlinkBatch::add_address(int index, const Ipv4& address, std::uint8_t prefix_length) {
   ifaddrmsg header{};
   header.ifa_family = AF_INET;

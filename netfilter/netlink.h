@@ -31,6 +31,8 @@ class NetlinkBatch {
   // it later would cost 30 ms).
   void add_veth(const VethEnd& end, const VethEnd& peer, int peer_netns);
   void set_link_up(int index);
+  // Both ends, when it is a pair. The kernel waits for what still uses it: 30 ms and more.
+  void delete_link(int index);
   // address/32 (or another length) on the link.
   void add_address(int index, const Ipv4& address, std::uint8_t prefix_length);
   // destination/32 on the link itself. `source` is what our own packets to it carry. Takes the

@@ -1,13 +1,16 @@
 // Entering network namespaces: run_in_netns and open_socket_in of network.h, and netns.h.
 #include "netfilter/netns.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
+#include <memory>
 #include <system_error>
 #include <thread>
 
@@ -86,6 +89,30 @@ base::Result<> NetSysctls::set(const std::string& name, std::string_view value) 
   if (::write(file->get(), value.data(), value.size()) < 0)
     return base::fail_errno("write sys/net/" + name);
   return {};
+}
+
+base::Result<std::string> NetSysctls::get(const std::string& name) const {
+  SANDLOT_TRY(auto file, base::open_at(proc_.get(), "sys/net/" + name, O_RDONLY));
+  std::array<char, 256> text{};
+  auto count = ::read(file.get(), text.data(), text.size());
+  if (count < 0) return base::fail_errno("read sys/net/" + name);
+  std::string value(text.data(), static_cast<std::size_t>(count));
+  while (value.ends_with('\n')) value.pop_back();
+  return value;
+}
+
+base::Result<std::vector<std::string>> NetSysctls::list(const std::string& directory) const {
+  SANDLOT_TRY(auto fd, base::open_at(proc_.get(), "sys/net/" + directory, O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(fd.get()), &::closedir);
+  if (!entries) return base::fail_errno("list sys/net/" + directory);
+  (void)fd.release();
+  std::vector<std::string> names;
+  // readdir is not shared between threads here: the stream is this call's own.
+  while (const dirent* entry = ::readdir(entries.get())) {  // NOLINT(concurrency-mt-unsafe)
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(std::move(name));
+  }
+  return names;
 }
 
 }  // namespace netfilter

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "emulator/base/result.h"
 #include "emulator/base/unique_fd.h"
@@ -31,6 +32,10 @@ class NetSysctls {
   // `name` is relative to /proc/sys/net. Names below "ipv6/" that do not exist are no error: the
   // kernel may have been booted without IPv6.
   base::Result<> set(const std::string& name, std::string_view value) const;
+  // Without the line's end.
+  base::Result<std::string> get(const std::string& name) const;
+  // The entries of a directory below /proc/sys/net: the links of "ipv4/conf", say.
+  base::Result<std::vector<std::string>> list(const std::string& directory) const;
 
  private:
   explicit NetSysctls(base::UniqueFd proc) : proc_(std::move(proc)) {}

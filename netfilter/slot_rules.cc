@@ -36,6 +36,13 @@ bool needs_slot_rules(const Policy& policy) {
   return policy.restricts();
 }
 
+bool may_send_datagrams(const Policy& policy) {
+  bool all_denied =
+      std::any_of(policy.denied().begin(), policy.denied().end(),
+                  [](const Policy::AddressRule& rule) { return rule.range.prefix_length == 0; });
+  return !all_denied || !policy.allowed().empty();
+}
+
 std::string slot_rules(const Policy& policy, Refusal refusal) {
   std::string text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
   if (!needs_slot_rules(policy)) return text + "COMMIT\n";

@@ -19,6 +19,10 @@ bool needs_slot_rules(const Policy& policy);
 // CAP_NET_ADMIN over the slot, which could remove the rules as well, could listen.
 enum class Refusal { kSilent, kError };  // kError: for kernels without NFQUEUE
 
+// False when nothing but TCP to allowed names can pass: everything is denied, no address is
+// allowed.
+bool may_send_datagrams(const Policy& policy);
+
 // The whole `filter` table, replacing what the slot had (iptables-restore without --noflush). An
 // unrestricting policy gives the empty table. No rule uses connection tracking: every packet is
 // judged anew, going out by its destination and coming in by its source, so a tightened policy ends

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +41,16 @@ using Clock = std::chrono::steady_clock;
 // static destructors in the shared memory. The variadic form matches both spellings that the
 // library looks for.
 struct LeaveAtOnce {
+  pid_t parent = ::getpid();
+
+  // In the child: a program that changes rules must not go on when we are killed, and who cleans up
+  // after us must not race with it. The thread that asked waits for the child, so its end is ours.
+  template <class... Ignored>
+  boost::system::error_code on_exec_setup(Ignored&&...) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);
+    return {};
+  }
   template <class... Ignored>
   void on_exec_error(Ignored&&...) {
     ::_exit(127);

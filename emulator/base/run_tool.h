@@ -1,7 +1,8 @@
 // Runs a program of the host (iptables-restore, tar, e2fsprogs) and waits for it. Used off the loop
 // by whoever needs one; never for processes of a sandbox. The server's heap makes fork dear, so the
 // child is vforked; it inherits the calling thread's namespaces, which is how a program is run
-// inside another network namespace (netfilter::run_in_netns). There is no shell anywhere.
+// inside another network namespace (netfilter::run_in_netns). It is killed when this
+// process dies. There is no shell anywhere.
 #pragma once
 
 #include <chrono>

@@ -20,7 +20,7 @@ int run_doctor(const config::CommandLine& line) {
   };
   add(check_kernel(options.data_dir));
   add(check_cgroups());
-  add(check_network());
+  add(check_network(options));
   add(check_ports(options));
   add({check_names(options.domain)});
   add(check_limits());

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/cli/commands.h"
-#include "namespaces/gc.h"
+#include "emulator/cli/garbage.h"
 
 namespace emulator::cli {
 
@@ -14,7 +14,7 @@ int run_gc(const config::CommandLine& line) {
     std::cerr << "sandlot gc needs root (mounts, cgroups): run it with sudo" << std::endl;
     return config::kPrivilege;
   }
-  auto report = namespaces::collect(line.options.run_dir, line.options.data_dir, line.dry_run);
+  auto report = collect_garbage(line.options.run_dir, line.options.data_dir, line.dry_run);
   if (!report) {
     std::cerr << "sandlot gc: " << report.error().message() << std::endl;
     return config::kFailure;

@@ -14,14 +14,69 @@
 #include "emulator/base/scope_exit.h"
 #include "emulator/cli/endpoint.h"
 #include "emulator/cli/name_check.h"
+#include "netfilter/machine_rules.h"
 #include "netfilter/network.h"
+#include "netfilter/uplink.h"
 
 #include <netdb.h>
 
 namespace emulator::cli {
 namespace {
 
-Checks try_switch(const std::filesystem::path& directory) {
+// "iptables v1.8.9 (nf_tables)" -> "iptables-restore, nf_tables flavour".
+std::string with_flavour(const std::string& tool) {
+  auto output = base::run_tool({.argv = {tool, "--version"}});
+  const std::string text = output ? output->out : "";
+  const auto open = text.find('(');
+  const auto close = text.find(')', std::min(open, text.size()));
+  if (close == std::string::npos) return tool;
+  return tool + " (" + text.substr(open + 1, close - open - 1) + " flavour)";
+}
+
+// --internet host, as far as it can be tried without touching the machine: the rules, in the switch
+// that ends with this check; and whether forwarding is on already.
+Check try_machine_uplink(const netfilter::SwitchNamespace& network) {
+  const std::string id = "internet.host";
+  const std::string rules =
+      netfilter::machine_rules("sl-doctor", {169, 254, 71, 2}, "sandlot:doctor");
+  const std::string tool = network.restore_tool();
+  std::string reason;
+  auto tried = netfilter::run_in_netns(network.fd(), [&]() -> base::Result<> {
+    SANDLOT_TRY(auto output, base::run_tool({.argv = {tool, "--noflush"}, .stdin_text = rules}));
+    if (output.exit_code != 0) reason = output.err;
+    return {};
+  });
+  if (!tried) reason = tried.error().message();
+  if (!reason.empty()) {
+    return warn(id, "UDP and ICMP would have no way out (TCP and DNS do): " + reason,
+                "modprobe -a xt_MASQUERADE xt_addrtype xt_conntrack xt_comment");
+  }
+  const bool forwards =
+      base::read_file("/proc/sys/net/ipv4/ip_forward", 16).value_or("0").starts_with('1');
+  return ok(id, std::string("UDP and ICMP leave by a link and four rules on this machine; ") +
+                    (forwards ? "net.ipv4.ip_forward is on already"
+                              : "net.ipv4.ip_forward is switched on with them, and off again"));
+}
+
+Check check_uplink(const netfilter::SwitchNamespace& network, const config::Options& options) {
+  switch (options.internet) {
+    case config::Internet::kHost:
+      return try_machine_uplink(network);
+    case config::Internet::kNetns: {
+      auto found = netfilter::open_named_netns(options.internet_netns);
+      if (found) return ok("internet.netns", options.internet_netns + " is a network namespace");
+      return fail("internet.netns", found.error().message(),
+                  "ip netns add NAME, and --internet netns:NAME");
+    }
+    case config::Internet::kFake:
+      return ok("internet.fake", "needs nothing of this machine");
+    case config::Internet::kNone:
+      break;
+  }
+  return ok("internet.none", "needs nothing of this machine");
+}
+
+Checks try_switch(const std::filesystem::path& directory, const config::Options& options) {
   if (::unshare(CLONE_NEWNS) != 0 ||
       ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return {fail("network", base::os_error("a mount namespace").message(), "sudo sandlot doctor")};
@@ -38,15 +93,17 @@ Checks try_switch(const std::filesystem::path& directory) {
                  "xt_conntrack; or the other flavour: "
                  "update-alternatives --config iptables")};
   }
-  Checks checks = {ok("network.iptables", (*made)->restore_tool() +
+  Checks checks = {ok("network.iptables", with_flavour((*made)->restore_tool()) +
                                               " loads the rules in a namespace of its own, " +
-                                              (*made)->slot_restore_tool() + " those of policies")};
+                                              with_flavour((*made)->slot_restore_tool()) +
+                                              " those of policies")};
   auto slot = netfilter::make_slot(**made, 1, 1);
   if (!slot) {
     checks.push_back(fail("network.veth", slot.error().message(), "modprobe veth"));
   } else {
     checks.push_back(ok("network.veth", "a veth pair between two namespaces"));
   }
+  checks.push_back(check_uplink(**made, options));
   return checks;
 }
 
@@ -110,7 +167,7 @@ Check check_port(const Port& port, const config::Options& options) {
 
 }  // namespace
 
-Checks check_network() {
+Checks check_network(const config::Options& options) {
   if (::geteuid() != 0) return {};
   std::error_code error;
   const std::filesystem::path directory =
@@ -123,7 +180,7 @@ Checks check_network() {
     return {fail("network", made.error().message(),
                  "export TMPDIR=DIR, with a DIR that can be written")};
   }
-  return in_child("network", [&directory] { return try_switch(directory); });
+  return in_child("network", [&] { return try_switch(directory, options); });
 }
 
 Checks check_ports(const config::Options& options) {

@@ -15,9 +15,9 @@ namespace emulator::config {
 
 inline constexpr std::uint16_t kDefaultPort = 7463;
 
-// Where sandbox egress goes (cli-and-control 2): through this machine, nowhere, or to the built-in
-// fake internet (docs/fake-internet.md).
-enum class Internet { kHost, kNone, kFake };
+// Where sandbox egress goes (cli-and-control 2): through this machine, nowhere, to the built-in
+// fake internet (docs/fake-internet.md), or into a network namespace that plays it.
+enum class Internet { kHost, kNone, kFake, kNetns };
 // How queries to 8.8.8.8 leave: answered through the machine's resolver, or as packets.
 enum class DnsMode { kForward, kDirect };
 // Which API keys are good: every non-empty one, or only those in api_keys.
@@ -44,6 +44,7 @@ struct Options {
   std::filesystem::path run_dir = "/run/sandlot";
   Internet internet = Internet::kHost;
   std::filesystem::path internet_file;  // kFake: hosts beside the built-in ones; may be empty
+  std::string internet_netns;           // kNetns: a name of `ip netns`, or a path
   DnsMode dns_mode = DnsMode::kForward;
   std::size_t decision_log = 4096;  // decisions kept for /_sandlot/.../egress; 0 = none
   Auth auth = Auth::kAny;

@@ -160,10 +160,15 @@ base::Result<> apply_internet(Options& options, const Texts& texts) {
     options.internet_file = text.substr(std::min(text.size(), std::string_view("fake:").size()));
     if (text == "fake:") return wrong(text, "'fake:FILE' with the name of a file");
   } else if (text.starts_with("netns:")) {
-    return base::fail(base::Errc::kUnimplemented,
-                      "'" + text + "' is not built yet; use 'host', 'none' or 'fake'");
+    std::string name = text.substr(std::string_view("netns:").size());
+    bool path = name.starts_with('/');
+    if (name.empty() || name == "." || name == ".." ||
+        (!path && name.find('/') != std::string::npos))
+      return wrong(text, "'netns:NAME' with a name of 'ip netns', or an absolute path");
+    options.internet = Internet::kNetns;
+    options.internet_netns = std::move(name);
   } else {
-    return wrong(text, "one of: host, none, fake, fake:FILE");
+    return wrong(text, "one of: host, none, fake, fake:FILE, netns:NAME");
   }
   return {};
 }
@@ -261,8 +266,9 @@ constexpr Setting kSettings[] = {
      "templates, sandboxes, the CA; $XDG_STATE_HOME/sandlot when that is set", false, false,
      apply_data_dir},
     {"run-dir", "DIR", "/run/sandlot", "what dies with the boot", false, false, apply_run_dir},
-    {"internet", "MODE", "host", "where sandboxes' traffic goes: host, none, fake, fake:FILE",
-     false, false, apply_internet},
+    {"internet", "MODE", "host",
+     "where sandboxes' traffic goes: host, none, fake[:FILE], netns:NAME", false, false,
+     apply_internet},
     {"dns-mode", "MODE", "forward",
      "queries of sandboxes: forward (through this machine's resolver), direct", false, false,
      apply_dns_mode},

@@ -79,7 +79,7 @@ Result<std::unique_ptr<FakeInternet>> FakeInternet::create(
   std::unique_ptr<FakeInternet> internet(
       new FakeInternet(std::move(executor), std::move(hosts), std::move(authority)));
   SANDLOT_CHECK(internet->make_namespace(run_dir / "internet.netns"));
-  SANDLOT_CHECK(netfilter::connect_uplink(network, internet->netns_.get()));
+  SANDLOT_TRY(internet->link_index_, netfilter::connect_uplink(network, internet->netns_.get()));
   SANDLOT_CHECK(internet->open_sockets());
   SANDLOT_CHECK(internet->begin_to_serve());
   return internet;
@@ -122,7 +122,7 @@ Result<FakeInternet::OpenPort> FakeInternet::open_port(const Host& host,
 
 Result<> FakeInternet::open_sockets() {
   auto opened = netfilter::run_in_netns(netns_.get(), [this]() -> Result<> {
-    SANDLOT_TRY(packet_socket_, open_packet_socket(netfilter::kDownlinkIndex));
+    SANDLOT_TRY(packet_socket_, open_packet_socket(link_index_));
     for (const Host& host : hosts_.all()) {
       for (const Ipv4& address : host.addresses) {
         for (const auto& [port, service] : host.tcp) {

@@ -98,6 +98,7 @@ class FakeInternet {
   std::unique_ptr<Authority> authority_;
   std::filesystem::path mount_;
   base::UniqueFd netns_;
+  int link_index_ = 0;
   base::UniqueFd packet_socket_;
   std::list<OpenPort> opened_;  // until they are served
   std::list<TcpPort> tcp_;

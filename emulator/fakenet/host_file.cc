@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/posix.h"
+#include "emulator/fakenet/toml_text.h"
 
 namespace emulator::fakenet {
 
@@ -299,11 +300,23 @@ Result<HostList> parse_hosts(std::string_view json) {
   return list;
 }
 
+Result<HostList> parse_host_file(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  std::size_t start = text.find_first_not_of(" \t\r\n");
+  char first = start == std::string_view::npos ? '#' : text[start];
+  // A line "[table]" is TOML; "[]" and "[{" are a list where an object belongs.
+  bool list = first == '[' && text.find_first_of("]{\"", start + 1) == start + 1;
+  if (first == '{' || first == '/' || list) return parse_hosts(text);
+  SANDLOT_TRY(std::string json, json_of_toml(text));
+  return parse_hosts(json);
+}
+
 Result<Hosts> load_hosts(const std::filesystem::path& file) {
   HostList list;
   if (!file.empty()) {
     SANDLOT_TRY(std::string text, base::read_file(file));
-    auto parsed = parse_hosts(text);
+    auto parsed = parse_host_file(text);
     if (!parsed) return base::fail(std::move(parsed).error().context(file.string()));
     list = std::move(*parsed);
   }

@@ -9,6 +9,7 @@
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
 #include "netfilter/slot_policy.h"
+#include "netfilter/slot_rules.h"
 
 namespace emulator::sandboxes {
 
@@ -113,6 +114,8 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
 base::Task<> LocalSandboxService::apply_policy(const SlotLease& slot,
                                                PolicyPtr before,
                                                PolicyPtr after) {
+  if (hooks_.open_for_datagrams && netfilter::may_send_datagrams(*after))
+    co_await hooks_.open_for_datagrams();
   if (before && !netfilter::slot_rules_differ(*before, *after)) co_return base::Result<>();
   if (!hooks_.apply_policy) {
     co_return base::fail(Errc::kUnimplemented, "network policy cannot be enforced here");

@@ -43,6 +43,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::function<DiskFigures(std::uint64_t size)> disk = [](std::uint64_t size) {
       return DiskFigures{0, size};
     };
+    // Before a sandbox gets a policy that lets anything but TCP out. Optional.
+    std::function<boost::asio::awaitable<void>()> open_for_datagrams;
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };

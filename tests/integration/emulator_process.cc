@@ -160,7 +160,11 @@ void EmulatorProcess::start(const Options& options) {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   std::vector<std::string> variables;
-  for (char** item = environ; *item != nullptr; ++item) variables.emplace_back(*item);
+  for (char** item = environ; *item != nullptr; ++item) {
+    std::string_view name(*item);
+    name = name.substr(0, name.find('='));
+    if (!options.environment.contains(std::string(name))) variables.emplace_back(*item);
+  }
   for (const auto& [name, value] : options.environment) variables.push_back(name + "=" + value);
   std::vector<char*> envp;
   for (std::string& variable : variables) envp.push_back(variable.data());

@@ -53,7 +53,7 @@ class EmulatorProcess {
  public:
   struct Options {
     std::vector<std::string> flags;                  // after the defaults
-    std::map<std::string, std::string> environment;  // added to ours
+    std::map<std::string, std::string> environment;  // added to ours, or instead
     std::vector<std::string> prefix = {};            // a program that runs it: setpriv, unshare
   };
   // Starts `serve` in `dir` and waits for its ready line (30 s); fails the test otherwise.

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "emulator/base/posix.h"
-#include "emulator/base/run_tool.h"
 #include "tests/integration/emulator_process.h"
+#include "tests/integration/machine.h"
 
 namespace tests::integration {
 namespace {
@@ -22,32 +22,6 @@ std::uint64_t packets(const EmulatorProcess& emulator, const std::string& addres
                                     "&port=" + std::to_string(port))
                     .json();
   return canary.value("packets", std::uint64_t{999});
-}
-
-// The machine's own network namespace in words; times and packet counters left out.
-std::string machine() {
-  std::string text;
-  for (const std::vector<std::string>& argv :
-       std::vector<std::vector<std::string>>{{"ip", "link"},
-                                             {"ip", "address"},
-                                             {"ip", "route", "show", "table", "all"},
-                                             {"ip", "rule"},
-                                             {"iptables-save"},
-                                             {"ip", "netns"}}) {
-    base::ToolSpec spec;
-    spec.argv = argv;
-    auto output = base::run_tool(spec);
-    std::string out = output ? output->out : "";
-    for (std::size_t at = 0; at < out.size();) {
-      std::size_t end = std::min(out.find('\n', at), out.size());
-      std::string line = out.substr(at, end - at);
-      at = end + 1;
-      if (line.starts_with("#") || line.starts_with(":")) continue;
-      if (auto lifetime = line.find("valid_lft"); lifetime != std::string::npos) continue;
-      text += line + "\n";
-    }
-  }
-  return text + base::read_file("/proc/sys/net/ipv4/ip_forward").value_or("");
 }
 
 TEST(FakeInternet, CurlFromASandboxArrivesAndTheCanarySawIt) {
@@ -132,6 +106,79 @@ TEST(FakeInternet, AFileAddsHostsAnswersDelaysAndResets) {
       << "the built-in hosts are still there";
 }
 
+TEST(FakeInternet, AFileMayBeToml) {
+  TempDir dir;
+  std::string file = dir.path() / "hosts.toml";
+  ASSERT_TRUE(base::write_file(file, R"(
+[[hosts]]
+names = ["api.acme.test"]
+[[hosts.routes]]
+path = "/users"
+status = 201
+json = [{id = 1}]
+)"));
+  EmulatorProcess emulator(dir.path(), fake(file));
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  std::string sandbox = emulator.create();
+  EXPECT_EQ(emulator.run(sandbox, "curl -sS https://api.acme.test/users").out, "[{\"id\":1}]");
+}
+
+TEST(FakeInternet, UdpAndIcmpArriveWhenThePolicyLetsThemAndNotOtherwise) {
+  TempDir dir;
+  EmulatorProcess emulator(dir.path(), fake());
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  std::string open = emulator.create();
+  std::string closed = emulator.create({{"network", {{"denyOut", {"1.1.1.1", "9.9.9.0/24"}}}}});
+  auto send = [&](const std::string& sandbox, const std::string& address) {
+    std::string python =
+        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(1)\n"
+        "try:\n  s.sendto(b'hello', ('" +
+        address + "', 7777))\n  print(s.recv(99).decode())\nexcept OSError: print('silence')";
+    auto ran = emulator.run(sandbox, "python3 -c \"" + python + "\"; ping -c1 -W1 " + address +
+                                         " >/dev/null && echo pong");
+    return ran.out;
+  };
+  auto icmp = [&](const std::string& address) {
+    return emulator.api("GET", "/_sandlot/fakenet/canary?protocol=icmp&address=" + address)
+        .json()
+        .value("packets", 999);
+  };
+  // The ones that may: the proof that something would have arrived.
+  for (const char* address : {"1.1.1.1", "9.9.9.9"}) {
+    EXPECT_EQ(send(open, address), "hello\npong\n") << address;
+    EXPECT_EQ(packets(emulator, address, 7777), 1U) << address;
+    EXPECT_EQ(icmp(address), 1) << address;
+  }
+  EXPECT_EQ(emulator.api("DELETE", "/_sandlot/fakenet/canary").status, 200);
+  for (const char* address : {"1.1.1.1", "9.9.9.9"}) {
+    EXPECT_EQ(send(closed, address), "silence\n") << address;
+    EXPECT_EQ(packets(emulator, address, 7777), 0U) << address;
+    EXPECT_EQ(icmp(address), 0) << address;
+  }
+  EXPECT_EQ(send(closed, "8.8.8.8"), "hello\npong\n");
+  EXPECT_EQ(packets(emulator, "8.8.8.8", 7777), 1U);
+  // An address whose every port is closed, and a private one behind which something would answer.
+  EXPECT_EQ(send(open, "203.0.113.200"), "silence\npong\n");
+  EXPECT_EQ(send(open, "10.200.0.1"), "silence\n");
+  EXPECT_EQ(packets(emulator, "10.200.0.1", 7777), 0U);
+}
+
+TEST(FakeInternet, WithDirectDnsTheSandboxItselfAsksTheResolver) {
+  TempDir dir;
+  auto options = fake();
+  options.flags.insert(options.flags.end(), {"--dns-mode", "direct"});
+  EmulatorProcess emulator(dir.path(), options);
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  std::string sandbox = emulator.create();
+  EXPECT_EQ(emulator.run(sandbox, "curl -sS -o /dev/null -w '%{http_code}' http://example.com").out,
+            "200");
+  EXPECT_GT(packets(emulator, "8.8.8.8", 53), 0U);
+  std::string closed = emulator.create({{"network", {{"denyOut", {"8.8.8.8"}}}}});
+  EXPECT_EQ(emulator.api("DELETE", "/_sandlot/fakenet/canary").status, 200);
+  EXPECT_EQ(emulator.run(closed, "timeout 2 getent hosts example.com").out, "");
+  EXPECT_EQ(packets(emulator, "8.8.8.8", 53), 0U);
+}
+
 TEST(FakeInternet, AFileThatIsWrongIsExitStatusFiveAndNamesThePlace) {
   TempDir dir;
   std::string file = dir.path() / "hosts.json";
@@ -170,16 +217,16 @@ TEST(FakeInternet, TwoOnOneMachineSeeOnlyTheirOwn) {
 
 TEST(FakeInternet, LeavesTheMachinesOwnNamespaceAsItWas) {
   TempDir dir;
-  std::string before = machine();
+  std::string before = machine_state();
   {
     EmulatorProcess emulator(dir.path(), fake());
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     std::string sandbox = emulator.create();
     EXPECT_EQ(emulator.run(sandbox, "curl -sS -o /dev/null https://example.com").exit_code, 0);
-    EXPECT_EQ(machine(), before) << "while it runs";
+    EXPECT_EQ(difference(before, machine_state()), "") << "while it runs";
     EXPECT_EQ(emulator.stop(), 0) << emulator.log();
   }
-  EXPECT_EQ(machine(), before);
+  EXPECT_EQ(difference(before, machine_state()), "");
   EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
 }
 

@@ -121,5 +121,15 @@ TEST(SlotRules, SayTheSameAsDecideForEveryDestination) {
   }
 }
 
+TEST(SlotRules, ToldWhetherAnythingButTcpMayPass) {
+  EXPECT_TRUE(may_send_datagrams(Policy()));
+  EXPECT_TRUE(may_send_datagrams(policy_of({}, {"1.1.1.1"})));
+  EXPECT_TRUE(may_send_datagrams(policy_of({"1.1.1.1"}, {"0.0.0.0/0"})));
+  EXPECT_TRUE(may_send_datagrams(policy_of({"example.com"}, {"0.0.0.0/0"}))) << "8.8.8.8";
+  EXPECT_FALSE(may_send_datagrams(policy_of({}, {"0.0.0.0/0"})));
+  EXPECT_FALSE(may_send_datagrams(policy_of({}, {}, false)));
+  EXPECT_FALSE(may_send_datagrams(Policy::closed()));
+}
+
 }  // namespace
 }  // namespace netfilter

@@ -84,12 +84,27 @@ TEST(Doctor, TriesTheKernelAndLeavesNothing) {
 TEST(Doctor, TriesTheNetworkAndLeavesNothing) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const std::string before = machine();
-  const Checks checks = check_network();
+  const Checks checks = check_network(config::Options());
   ASSERT_NE(find(checks, "network.veth"), nullptr) << format_as_json(checks);
   EXPECT_EQ(find(checks, "network.iptables")->verdict, Verdict::kOk);
+  EXPECT_THAT(find(checks, "network.iptables")->detail, HasSubstr(" flavour) loads the rules"));
   EXPECT_EQ(find(checks, "network.veth")->verdict, Verdict::kOk)
       << find(checks, "network.veth")->detail;
+  ASSERT_NE(find(checks, "internet.host"), nullptr) << format_as_json(checks);
+  EXPECT_EQ(find(checks, "internet.host")->verdict, Verdict::kOk)
+      << find(checks, "internet.host")->detail;
   EXPECT_EQ(machine(), before);
+}
+
+TEST(Doctor, LooksForTheNamespaceThatIsTheInternet) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  config::Options options;
+  options.internet = config::Internet::kNetns;
+  options.internet_netns = "no-such-namespace";
+  const Checks checks = check_network(options);
+  ASSERT_NE(find(checks, "internet.netns"), nullptr) << format_as_json(checks);
+  EXPECT_EQ(find(checks, "internet.netns")->verdict, Verdict::kFail);
+  EXPECT_THAT(find(checks, "internet.netns")->fix, HasSubstr("ip netns add"));
 }
 
 TEST(Doctor, ADataDirectoryWhereNoOverlayCanBeIsAFailureWithAWayOut) {

@@ -231,8 +231,20 @@ TEST(CommandLine, ExplainTakesASandboxAndADestination) {
   World().expect_refusal({"serve", "--decision-log", "-1"}, kUsage, "'-1' is not a number");
 }
 
+TEST(CommandLine, ANetworkNamespaceIsNamedOrAPath) {
+  auto named = World().read({"serve", "--internet", "netns:inet"});
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->options.internet, Internet::kNetns);
+  EXPECT_EQ(named->options.internet_netns, "inet");
+  auto path = World().read({"serve", "--internet", "netns:/proc/7/ns/net"});
+  ASSERT_TRUE(path);
+  EXPECT_EQ(path->options.internet_netns, "/proc/7/ns/net");
+  World().expect_refusal({"serve", "--internet", "netns:"}, kUsage, "netns:NAME");
+  World().expect_refusal({"serve", "--internet", "netns:../x"}, kUsage, "netns:NAME");
+  World().expect_refusal({"serve", "--internet", "nets:x"}, kUsage, "netns:NAME");
+}
+
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {
-  World().expect_refusal({"serve", "--internet", "netns:x"}, kUsage, "not built yet");
   World().expect_refusal({"serve", "--seed", "1"}, kUsage, "--seed is not built yet");
   World().expect_refusal({"trust", "install"}, kUsage, "sandlot trust is not built yet");
   World world;

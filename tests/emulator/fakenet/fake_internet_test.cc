@@ -228,7 +228,7 @@ TEST_F(FakeInternetTest, ForwardingOpensNoWayToOtherSandboxesOrToTheSwitch) {
   EXPECT_FALSE(other.hears(world::kSilence));
   world::send_datagram(b_.netns.get(), b_.address, 8001, "hello");
   EXPECT_TRUE(other.hears(world::kPatience));
-  std::string uplink = netfilter::to_string(netfilter::kUplinkAddress);
+  std::string uplink = netfilter::to_string(netfilter::FarEnd().switch_address);
   world::UdpCanary port(network_->fd(), uplink, 8002);
   world::send_datagram(a_.netns.get(), uplink, 8002, "hello");
   EXPECT_FALSE(port.hears(world::kSilence));

@@ -126,5 +126,99 @@ TEST(HostFile, ComesOnTopOfTheBuiltInHostsUnlessItSaysOtherwise) {
   EXPECT_FALSE(load_hosts(file));
 }
 
+TEST(HostFile, TomlSaysTheSameAsJson) {
+  auto toml = parse_host_file(R"(
+# Comments, of course.
+defaults = false
+
+[[hosts]]
+names = ["API.Acme.test.", "*.acme.test"]
+addresses = ["192.0.2.7"]
+delayMs = 5
+[hosts.ports]
+443 = "https"
+"tcp/5432" = {type = "banner", text = "hi\n", delayMs = 10}
+"udp/53" = "dns"
+[[hosts.routes]]
+method = "POST"
+path = "/a"
+status = 418
+headers = {X = "y"}
+json = {b = [1, 2.5, true]}
+[[hosts.routes]]
+path = "/slow"
+reset = true
+
+[[hosts]]
+names = ["b.test"]
+
+[dns]
+"x.test" = ["192.0.2.7"]
+y.test = {rcode = "SERVFAIL", delayMs = 30}
+)");
+  ASSERT_FALSE(toml) << "a dotted key is a table in a table, not a name";
+  EXPECT_NE(toml.error().message().find("dns.y: unknown key 'test'"), std::string::npos)
+      << toml.error().message();
+
+  toml = parse_host_file(R"(
+defaults = false
+[[hosts]]
+names = ["API.Acme.test.", "*.acme.test"]
+delayMs = 5
+ports = {443 = "https", "tcp/5432" = {type = "banner", text = "hi\n", delayMs = 10}, "udp/53" = "dns"}
+[[hosts.routes]]
+path = "/a"
+status = 418
+json = {b = [1, 2.5, true]}
+[[hosts]]
+names = ["b.test"]
+[dns]
+"y.test" = {rcode = "SERVFAIL", delayMs = 30}
+)");
+  ASSERT_TRUE(toml) << toml.error().message();
+  EXPECT_FALSE(toml->defaults);
+  ASSERT_EQ(toml->hosts.size(), 2U);
+  const Host& host = toml->hosts[0];
+  EXPECT_EQ(host.names, (std::vector<std::string>{"api.acme.test", "*.acme.test"}));
+  EXPECT_EQ(host.tcp.at(443).kind, ServiceKind::kHttps);
+  EXPECT_EQ(host.tcp.at(5432).text, "hi\n");
+  EXPECT_EQ(host.tcp.at(5432).delay.count(), 15);
+  EXPECT_EQ(host.udp.at(53).kind, ServiceKind::kDns);
+  EXPECT_EQ(host.routes.at(0).status, 418);
+  EXPECT_EQ(host.routes.at(0).body, "{\"b\":[1,2.5,true]}");
+  EXPECT_EQ(toml->records.at(0).rcode, dns::Rcode::kServerFailure);
+}
+
+TEST(HostFile, IsJsonWhenItLooksLikeIt) {
+  for (const char* json : {"{}", "  \n{}", "// a comment\n{}", "/* one */ {\"hosts\": []}"})
+    EXPECT_TRUE(parse_host_file(json)) << json;
+  for (const char* toml : {"", "# nothing\n", "[dns]\n", "[[hosts]]\nnames=['a.test']\n"})
+    EXPECT_TRUE(parse_host_file(toml)) << toml;
+  EXPECT_FALSE(parse_host_file("[]"));
+  EXPECT_FALSE(parse_host_file("[{}]"));
+}
+
+TEST(HostFile, NamesThePlaceInToml) {
+  auto expect = [](std::string_view text, std::string_view message) {
+    auto list = parse_host_file(text);
+    ASSERT_FALSE(list) << text;
+    EXPECT_EQ(list.error().code(), base::Errc::kInvalidArgument);
+    EXPECT_NE(list.error().message().find(message), std::string::npos) << list.error().message();
+  };
+  expect("defaults = yes\n", "line 1, column");
+  expect("a = 1\n[[hosts]\n", "line 2, column");
+  expect("[[hosts]]\nnames = ['a.test']\nprots = {}\n", "hosts[0]: unknown key 'prots'");
+  expect("[[hosts]]\nnames = ['a.test']\ndelayMs = -1\n", "hosts[0].delayMs: must be milliseconds");
+  expect("[[hosts]]\nnames = ['a.test']\ndelayMs = 1.5\n",
+         "hosts[0].delayMs: must be milliseconds");
+  expect("[[hosts]]\nnames = ['a.test']\ndelayMs = nan\n",
+         "line 3, column 11: a number must be finite");
+  expect("defaults = 1979-05-27\n", "line 1, column 12: dates and times");
+  expect("defaults = true\ndefaults = true\n", "line 2");
+  std::string deep = "x = ";
+  for (int i = 0; i < 5000; ++i) deep += "[";
+  expect(deep, "line 1");
+}
+
 }  // namespace
 }  // namespace emulator::fakenet

@@ -1,0 +1,25 @@
+#include "emulator/cli/garbage.h"
+
+#include "netfilter/machine_uplink.h"
+
+namespace emulator::cli {
+
+base::Result<namespaces::GcReport> collect_garbage(const std::filesystem::path& run_root,
+                                                   const std::filesystem::path& data_dir,
+                                                   bool dry_run) {
+  SANDLOT_TRY(auto found, namespaces::collect(run_root, data_dir, true));
+  std::vector<std::string> removed;
+  for (const std::string& instance : found.dead) {
+    auto lines = netfilter::remove_left_uplink(run_root / instance, dry_run);
+    if (!lines)
+      return base::fail(std::move(lines).error().context("uplink of instance " + instance));
+    removed.insert(removed.end(), lines->begin(), lines->end());
+  }
+  if (!dry_run) {
+    SANDLOT_TRY(found, namespaces::collect(run_root, data_dir, false));
+  }
+  found.removed.insert(found.removed.begin(), removed.begin(), removed.end());
+  return found;
+}
+
+}  // namespace emulator::cli
