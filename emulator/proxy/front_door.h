@@ -41,7 +41,7 @@ struct FrontDoorOptions {
 };
 
 struct FrontDoorParts {
-  const SandboxDirectory& directory;
+  SandboxDirectory& directory;
   SocketOpener open_socket;
   fakeapi::http::Handler cloud;      // control-plane hosts
   fakeapi::http::Handler control;    // paths under /_sandlot/ on control-plane hosts

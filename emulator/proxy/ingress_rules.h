@@ -15,13 +15,21 @@ inline constexpr std::uint64_t kDaemonPort = 49983;
 // Shared by every lifecycle of a sandbox. A change counts from the next request on, also on
 // connections that are open already.
 struct IngressRules {
-  std::string traffic_token;  // "" = everybody may come in
-  std::string host_mask;      // "" = Host is passed on
+  std::string traffic_token;      // "" = everybody may come in
+  std::string host_mask;          // "" = Host is passed on
+  std::string daemon_token = {};  // what port 49983 asks for itself; "" = nothing
 };
 
 enum class TokenVerdict { kPass, kMissing, kInvalid };
 // `given`: the value of the header `e2b-traffic-access-token`, "" when there is none.
 TokenVerdict check_token(const IngressRules& rules, std::uint64_t port, std::string_view given);
+
+// Whether a request may wake a paused sandbox: it must bring what its port asks for (3.7). The port
+// of the daemon asks for `access` (X-Access-Token), the others for `traffic`.
+bool may_resume(const IngressRules& rules,
+                std::uint64_t port,
+                std::string_view traffic,
+                std::string_view access);
 
 // The Host for this port, every ${PORT} of the mask replaced; "" = as it came.
 std::string masked_host(const IngressRules& rules, std::uint64_t port);

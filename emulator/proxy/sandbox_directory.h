@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "emulator/base/result.h"
 #include "emulator/base/unique_fd.h"
 #include "emulator/proxy/ingress_rules.h"
 
@@ -48,6 +49,7 @@ class LiveConnections {
 struct SandboxRoute {
   std::string id;
   bool paused = false;
+  bool auto_resume = false;                      // paused, but a request makes it go on
   std::shared_ptr<const base::UniqueFd> netns;   // sockets to it are opened in here
   std::string address;                           // eth0, the last one tried
   std::shared_ptr<LiveConnections> connections;  // of the present lifecycle (new after each resume)
@@ -61,6 +63,9 @@ class SandboxDirectory {
   virtual ~SandboxDirectory() = default;
   // nullopt: unknown or killed.
   virtual std::optional<SandboxRoute> route(std::string_view id) const = 0;
+  // Makes a sandbox with auto_resume go on, or waits until somebody else has. kNotFound when it is
+  // gone, kResourceExhausted when one more may not run.
+  virtual base::Task<> resume(std::string id) = 0;
 };
 
 }  // namespace emulator::proxy

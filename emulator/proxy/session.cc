@@ -5,6 +5,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include "emulator/base/deadline.h"
 #include "emulator/base/log.h"
 
 namespace emulator::proxy {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kHeadLimit = 64U << 10U;
 constexpr std::chrono::seconds kHandshakeLimit{10};
+constexpr std::chrono::seconds kResumeLimit{60};  // contract-network 3.7
 constexpr std::chrono::seconds kLingerLimit{2};
 // 30 s each: about the 620 s that the cloud's proxies keep an idle connection
 // (contract-network 3.8).
@@ -246,6 +248,11 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
     }
   } else {
     auto route = door_.parts_.directory.route(target.sandbox_id);
+    if (route && route->paused && route->auto_resume) {
+      auto page = co_await wake(*route, target);
+      if (page) co_return co_await answer(std::move(*page), head_size);
+      route = door_.parts_.directory.route(target.sandbox_id);
+    }
     if (!route || route->paused || !route->connections || route->connections->closed()) {
       ErrorPage page = sandbox_not_found(target.sandbox_id, wants_html(asker()));
       co_return co_await answer(std::move(page), head_size);
@@ -276,6 +283,31 @@ asio::awaitable<bool> Session::to_sandbox(Target target, std::size_t head_size) 
   record.duration = std::chrono::steady_clock::now() - started;
   door_.parts_.on_relayed(record);
   co_return going;
+}
+
+asio::awaitable<std::optional<ErrorPage>> Session::wake(const SandboxRoute& route, Target target) {
+  bool html = wants_html(asker());
+  if (route.ingress &&
+      !may_resume(*route.ingress, target.port, head_.get("e2b-traffic-access-token"),
+                  head_.get("x-access-token"))) {
+    co_return resume_denied(target.sandbox_id, html);
+  }
+  auto resuming = door_.parts_.directory.resume(route.id);
+  auto resumed =
+      co_await base::with_deadline(std::move(resuming), kResumeLimit, "resuming the sandbox");
+  if (resumed) co_return std::nullopt;
+  switch (resumed.error().code()) {
+    case base::Errc::kDeadlineExceeded:
+      co_return still_transitioning(target.sandbox_id, html);
+    case base::Errc::kResourceExhausted:
+      co_return sandbox_limit_reached(target.sandbox_id, resumed.error().message(), html);
+    case base::Errc::kNotFound:
+      break;
+    default:
+      base::log::error("resume.failed",
+                       {{"sandbox", route.id}, {"error", resumed.error().message()}});
+  }
+  co_return sandbox_not_found(target.sandbox_id, html);
 }
 
 std::optional<ErrorPage> Session::token_page(const IngressRules& rules,

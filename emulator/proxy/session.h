@@ -32,6 +32,8 @@ class Session {
   boost::asio::awaitable<bool> to_handler(const fakeapi::http::Handler& handler);
   boost::asio::awaitable<bool> to_sandbox(Target target, std::size_t head_size);
   // The answer to a request without the sandbox's traffic token; nullopt: it may pass.
+  // Makes a paused sandbox go on; the page that says why it does not.
+  boost::asio::awaitable<std::optional<ErrorPage>> wake(const SandboxRoute& route, Target target);
   std::optional<ErrorPage> token_page(const IngressRules& rules, const Target& target) const;
   boost::asio::awaitable<bool> relay(std::shared_ptr<Upstream> upstream, std::size_t head_size);
   // Answers the request at the front of data() and takes it off, body included.

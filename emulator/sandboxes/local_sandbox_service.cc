@@ -8,36 +8,12 @@
 #include "emulator/base/log.h"
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
-#include "netfilter/slot_policy.h"
-#include "netfilter/slot_rules.h"
 
 namespace emulator::sandboxes {
 
 namespace asio = boost::asio;
 namespace cloud = fakeapi::cloud;
 using base::Errc;
-
-namespace {
-
-using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
-
-// fakeapi/cloud has checked the lists already; this is the check that counts.
-base::Result<PolicyPtr> compile(const std::optional<cloud::NetworkOptions>& network,
-                                std::optional<bool> allow_internet_access) {
-  netfilter::PolicyLists lists;
-  if (network) {
-    lists.allow_out = network->allow_out.value_or(std::vector<std::string>());
-    lists.deny_out = network->deny_out.value_or(std::vector<std::string>());
-  }
-  lists.internet_access = allow_internet_access.value_or(true);
-  SANDLOT_TRY(netfilter::Policy policy, netfilter::Policy::compile(lists));
-  for (const std::string& rule : policy.ineffective()) {
-    base::log::warn("policy.no_effect", {{"entry", rule}});
-  }
-  return std::make_shared<const netfilter::Policy>(std::move(policy));
-}
-
-}  // namespace
 
 LocalSandboxService::LocalSandboxService(asio::any_io_executor executor,
                                          base::Clock& clock,
@@ -81,16 +57,6 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_steady(std
   }
 }
 
-void LocalSandboxService::show_ingress(Sandbox& sandbox) {
-  const cloud::NetworkOptions network = sandbox.info.network.value_or(cloud::NetworkOptions());
-  if (network.is_private() && sandbox.traffic_token.empty()) {
-    sandbox.traffic_token = base::random_hex(32);
-  }
-  sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
-  sandbox.ingress->traffic_token = sandbox.info.traffic_access_token;
-  sandbox.ingress->host_mask = network.mask_request_host.value_or("");
-}
-
 base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
                                                        const cloud::NewSandbox& request,
                                                        const std::string& token) {
@@ -109,18 +75,6 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
     bool retry = configured.error().code() == Errc::kUnavailable && attempt < 8;
     if (!retry) co_return base::fail(std::move(configured).error());
   }
-}
-
-base::Task<> LocalSandboxService::apply_policy(const SlotLease& slot,
-                                               PolicyPtr before,
-                                               PolicyPtr after) {
-  if (hooks_.open_for_datagrams && netfilter::may_send_datagrams(*after))
-    co_await hooks_.open_for_datagrams();
-  if (before && !netfilter::slot_rules_differ(*before, *after)) co_return base::Result<>();
-  if (!hooks_.apply_policy) {
-    co_return base::fail(Errc::kUnimplemented, "network policy cannot be enforced here");
-  }
-  co_return co_await hooks_.apply_policy(slot.netns(), std::move(after));
 }
 
 base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox request) {
@@ -159,6 +113,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.network = std::move(request.network);
   show_ingress(*sandbox);
   info.auto_pause = request.auto_pause;
+  info.auto_resume = request.auto_resume;
+  sandbox->lifetime = request.timeout;
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);
   sandbox->unbuilt_port = item->unbuilt_port;
@@ -204,161 +160,6 @@ base::Task<> LocalSandboxService::kill(std::string id) {
   co_return co_await sandbox->container->kill();
 }
 
-base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono::seconds timeout) {
-  SANDLOT_TRY(SandboxPtr sandbox, find(id));
-  sandbox->info.end_at = clock_.now() + timeout;
-  expire_sooner();
-  return {};
-}
-
-base::Result<> LocalSandboxService::check_room() const {
-  if (!max_running_) return {};
-  auto running = static_cast<std::size_t>(
-      std::count_if(sandboxes_.begin(), sandboxes_.end(),
-                    [](const auto& item) { return item.second->state != State::kPaused; }));
-  if (running + starting_ < *max_running_) return {};
-  return base::fail(Errc::kResourceExhausted,
-                    "Sandbox limit reached: " + std::to_string(*max_running_) +
-                        " may run at once (--max-sandboxes)");
-}
-
-base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
-  sandbox->state = State::kPausing;
-  sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
-  sandbox->connections->cut_all();
-  auto frozen = co_await sandbox->container->freeze();
-  if (sandbox->state == State::kGone) {
-    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
-  }
-  if (!frozen) {
-    sandbox->state = State::kRunning;
-    sandbox->info.state = cloud::SandboxState::kRunning;
-    sandbox->connections = std::make_shared<proxy::LiveConnections>();
-  } else {
-    sandbox->state = State::kPaused;
-  }
-  sandbox->settled.cancel();
-  co_return frozen;
-}
-
-base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
-  SANDLOT_CO_CHECK(check_room());
-  sandbox->state = State::kResuming;
-  auto thawed = co_await sandbox->container->thaw();
-  if (sandbox->state == State::kGone) {
-    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
-  }
-  sandbox->state = thawed ? State::kRunning : State::kPaused;
-  if (thawed) {
-    sandbox->info.state = cloud::SandboxState::kRunning;
-    sandbox->connections = std::make_shared<proxy::LiveConnections>();
-  }
-  sandbox->settled.cancel();
-  co_return thawed;
-}
-
-base::Task<> LocalSandboxService::pause(std::string id) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
-  if (sandbox->state == State::kResuming) {
-    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
-  }
-  if (sandbox->state != State::kRunning) {
-    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already paused");
-  }
-  co_return co_await freeze(sandbox);
-}
-
-base::Task<cloud::Connected> LocalSandboxService::connect(
-    std::string id, std::chrono::seconds timeout, std::optional<cloud::NetworkOptions> network) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
-  if (network) {
-    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
-    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
-  }
-  cloud::Connected connected;
-  base::TimePoint wanted = clock_.now() + timeout;
-  if (sandbox->state == State::kPaused) {
-    SANDLOT_CO_CHECK(co_await thaw(sandbox));
-    sandbox->info.end_at = wanted;
-    connected.resumed = true;
-  } else {
-    sandbox->info.end_at = std::max(sandbox->info.end_at, wanted);
-  }
-  expire_sooner();
-  connected.info = sandbox->info;
-  co_return connected;
-}
-
-base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
-    std::string id,
-    std::chrono::seconds timeout,
-    std::optional<bool> auto_pause,
-    std::optional<cloud::NetworkOptions> network) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
-  if (network && sandbox->state == State::kPaused) {
-    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
-    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
-  }
-  if (sandbox->state != State::kPaused) {
-    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
-  }
-  SANDLOT_CO_CHECK(co_await thaw(sandbox));
-  sandbox->info.end_at = clock_.now() + timeout;
-  if (auto_pause) sandbox->info.auto_pause = *auto_pause;
-  expire_sooner();
-  co_return sandbox->info;
-}
-
-base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr policy) {
-  const std::string id = sandbox->info.sandbox_id;
-  sandbox->policy_changing = true;
-  auto applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
-  sandbox->policy_changing = false;
-  sandbox->settled.cancel();
-  if (sandbox->state == State::kGone) {
-    co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
-  }
-  sandbox->policy_in_kernel = applied ? policy : nullptr;
-  sandbox->policy = applied
-                        ? std::move(policy)
-                        : std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
-  hooks_.policy_changed(id);
-  co_return applied;
-}
-
-base::Task<> LocalSandboxService::change_network(SandboxPtr sandbox, cloud::NetworkOptions change) {
-  if (change.allow_out || change.deny_out) {
-    std::optional<cloud::NetworkOptions> wanted =
-        cloud::merged(sandbox->info.network.value_or(cloud::NetworkOptions()), change);
-    SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, sandbox->info.allow_internet_access));
-    SANDLOT_CO_CHECK(co_await change_policy(sandbox, std::move(policy)));
-  }
-  sandbox->info.network =
-      cloud::merged(sandbox->info.network.value_or(cloud::NetworkOptions()), change);
-  show_ingress(*sandbox);
-  co_return base::Result<>();
-}
-
-base::Task<> LocalSandboxService::set_network(std::string id,
-                                              cloud::NetworkOptions network,
-                                              std::optional<bool> allow_internet_access) {
-  std::optional<cloud::NetworkOptions> wanted(std::move(network));
-  SANDLOT_CO_TRY(PolicyPtr policy, compile(wanted, allow_internet_access));
-  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
-  if (sandbox->state != State::kRunning) {
-    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
-  }
-  SANDLOT_CO_CHECK(co_await change_policy(sandbox, std::move(policy)));
-  // Only what leaves is replaced (contract-network 2.2).
-  if (sandbox->info.network) {
-    wanted->allow_public_traffic = sandbox->info.network->allow_public_traffic;
-    wanted->mask_request_host = sandbox->info.network->mask_request_host;
-  }
-  sandbox->info.network = std::move(wanted);
-  sandbox->info.allow_internet_access = allow_internet_access;
-  co_return base::Result<>();
-}
-
 base::Result<std::vector<cloud::MetricSample>> LocalSandboxService::metrics(
     std::string_view id) const {
   SANDLOT_TRY(SandboxPtr sandbox, find(id));
@@ -388,6 +189,7 @@ std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view i
   proxy::SandboxRoute route;
   route.id = sandbox.info.sandbox_id;
   route.paused = sandbox.state != State::kRunning;
+  route.auto_resume = sandbox.info.auto_pause && sandbox.info.auto_resume;
   route.netns = sandbox.slot.netns();
   route.address = sandbox.slot.address();
   route.connections = sandbox.connections;
@@ -402,7 +204,7 @@ std::optional<std::string> LocalSandboxService::id_by_address(std::string_view a
   return found->second;
 }
 
-PolicyPtr LocalSandboxService::policy_of(std::string_view id) const {
+LocalSandboxService::PolicyPtr LocalSandboxService::policy_of(std::string_view id) const {
   auto found = sandboxes_.find(id);
   return found == sandboxes_.end() ? nullptr : found->second->policy;
 }
@@ -431,31 +233,6 @@ base::Task<> LocalSandboxService::clock_changed(fakeapi::envd::ClockSetting sett
   co_return result;
 }
 
-void LocalSandboxService::expire_sooner() {
-  deadline_changed_.cancel();
-}
-
-asio::awaitable<void> LocalSandboxService::expire() {
-  using asio::experimental::awaitable_operators::operator||;
-  while (!stopping_) {
-    base::TimePoint now = clock_.now();
-    base::TimePoint next = base::TimePoint::max();
-    std::vector<SandboxPtr> due;
-    for (const auto& [id, sandbox] : sandboxes_) {
-      if (sandbox->state != State::kRunning) continue;
-      if (sandbox->info.end_at <= now) due.push_back(sandbox);
-      next = std::min(next, sandbox->info.end_at);
-    }
-    for (const SandboxPtr& sandbox : due) co_await end_of_life(sandbox);
-    if (!due.empty()) continue;
-    if (next == base::TimePoint::max()) {
-      co_await deadline_changed_.async_wait(base::kUse);
-    } else {
-      co_await (clock_.sleep_until(next) || deadline_changed_.async_wait(base::kUse));
-    }
-  }
-}
-
 // A few at a time, so that no request waits for many sandboxes' files.
 asio::awaitable<void> LocalSandboxService::measure() {
   while (!stopping_) {
@@ -473,21 +250,6 @@ asio::awaitable<void> LocalSandboxService::measure() {
       co_await asio::post(executor_, base::kUse);
     }
   }
-}
-
-asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
-  if (sandbox->state != State::kRunning) co_return;
-  const std::string id = sandbox->info.sandbox_id;
-  bool pauses = sandbox->info.auto_pause;
-  auto ending = pauses ? pause(id) : kill(id);
-  auto ended = co_await std::move(ending);
-  if (ended) {
-    base::log::info("sandbox.timeout", {{"sandbox", id}, {"then", pauses ? "paused" : "killed"}});
-    co_return;
-  }
-  base::log::error("sandbox.timeout_failed", {{"sandbox", id}, {"error", ended.error().message()}});
-  // A sandbox that cannot be paused at its end must not live for ever.
-  if (pauses) co_await kill(id);
 }
 
 asio::awaitable<std::size_t> LocalSandboxService::kill_all() {

@@ -82,6 +82,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
 
   std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
+  // For traffic: lives as long as it was created for, at least five minutes (contract-network 3.7).
+  base::Task<> resume(std::string id) override;
 
   // Whose eth0 has this address; for the egress proxy.
   std::optional<std::string> id_by_address(std::string_view address) const;
@@ -97,6 +99,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   boost::asio::awaitable<void> stop();
 
  private:
+  using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
   enum class State { kRunning, kPausing, kPaused, kResuming, kGone };
   // Members in order of making; destroyed in reverse (container before its slot).
   struct Sandbox {
@@ -108,7 +111,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::shared_ptr<const netfilter::Policy> policy;
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
-    bool policy_changing = false;  // one change at a time
+    std::chrono::seconds lifetime{};  // as it was created
+    bool policy_changing = false;     // one change at a time
     // Made when the sandbox first becomes private; the same one ever after.
     std::string traffic_token;
     std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();
@@ -129,6 +133,10 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<Blank> take_configured(const Template& item,
                                     const fakeapi::cloud::NewSandbox& request,
                                     const std::string& token);
+  // fakeapi/cloud has checked the lists already; this is the check that counts.
+  static base::Result<PolicyPtr> compile(
+      const std::optional<fakeapi::cloud::NetworkOptions>& network,
+      std::optional<bool> allow_internet_access);
   base::Task<> apply_policy(const SlotLease& slot,
                             std::shared_ptr<const netfilter::Policy> before,
                             std::shared_ptr<const netfilter::Policy> after);

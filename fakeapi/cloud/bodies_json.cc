@@ -32,7 +32,7 @@ constexpr std::array kNewSandboxKeys{
     BodyKey{"allow_internet_access", Use::kUsed},
     BodyKey{"allowInternetAccess", Use::kUsed},
     BodyKey{"network", Use::kUsed},
-    BodyKey{"autoResume", Use::kNotBuilt},
+    BodyKey{"autoResume", Use::kUsed},
     BodyKey{"autoPauseMemory", Use::kNotBuilt},
     BodyKey{"nodeID", Use::kNotBuilt},
     BodyKey{"volumeMounts", Use::kNotBuilt},
@@ -308,7 +308,6 @@ void check_environment(Fields& fields, const StringMap& variables) {
 // Options of create whose support has its own issue: 501 as soon as one asks for something.
 struct NotBuiltYet {
   bool network = false;
-  bool auto_resume = false;
   bool auto_pause_without_memory = false;
   bool node = false;
   bool volume_mounts = false;
@@ -317,7 +316,6 @@ struct NotBuiltYet {
 
   Result<> status() const {
     if (network) return refuse("network", kE2bOnlyOptions);
-    if (auto_resume) return refuse("autoResume");
     if (auto_pause_without_memory) return refuse("autoPauseMemory: false");
     if (node) return refuse("choosing a node with nodeID");
     if (volume_mounts) return refuse("mounting volumes with volumeMounts");
@@ -334,11 +332,6 @@ struct NotBuiltYet {
 
 NotBuiltYet read_not_built(Fields& fields) {
   NotBuiltYet options;
-  if (auto auto_resume = fields.nested("autoResume")) {
-    auto_resume->require("enabled");
-    options.auto_resume = auto_resume->boolean("enabled").value_or(false);
-    fields.adopt(*auto_resume);
-  }
   options.auto_pause_without_memory = !fields.boolean("autoPauseMemory").value_or(true);
   options.node = !fields.text("nodeID").value_or("").empty();
   if (const json* mounts = fields.list("volumeMounts"); mounts != nullptr && !mounts->empty()) {
@@ -387,6 +380,11 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   request.timeout = cap_timeout(timeout, request.metadata);
   request.secure = fields.boolean("secure").value_or(true);
   request.auto_pause = fields.boolean("autoPause").value_or(false);
+  if (auto auto_resume = fields.nested("autoResume")) {
+    auto_resume->require("enabled");
+    request.auto_resume = auto_resume->boolean("enabled").value_or(false);
+    fields.adopt(*auto_resume);
+  }
   request.allow_internet_access = read_internet_access(fields);
   request.network = read_network(fields);
   NotBuiltYet not_built_yet = read_not_built(fields);

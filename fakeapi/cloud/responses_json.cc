@@ -142,7 +142,7 @@ std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& d
   value["domain"] = domain_value(domain);
   if (sandbox.network) value["network"] = network_value(*sandbox.network);
   value["lifecycle"] = {{"onTimeout", sandbox.auto_pause ? "pause" : "kill"},
-                        {"autoResume", false}};
+                        {"autoResume", sandbox.auto_resume}};
   return text_of(value);
 }
 

@@ -30,7 +30,8 @@ struct NewSandbox {
   bool secure = true;
   std::optional<bool> allow_internet_access;  // false: nothing out but what allowOut opens
   std::optional<NetworkOptions> network;
-  bool auto_pause = false;  // pause instead of kill when the time is up
+  bool auto_pause = false;   // pause instead of kill when the time is up
+  bool auto_resume = false;  // any request to a paused one makes it go on (only with auto_pause)
 };
 
 struct SandboxInfo {
@@ -50,6 +51,7 @@ struct SandboxInfo {
   std::optional<bool> allow_internet_access;  // as sent
   std::optional<NetworkOptions> network;      // as sent
   bool auto_pause = false;
+  bool auto_resume = false;
 };
 
 struct Connected {

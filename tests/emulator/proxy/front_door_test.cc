@@ -206,6 +206,46 @@ TEST(FrontDoor, APrivateSandboxIsReachedWithItsTokenOnly) {
       << "passed on, as in the cloud";
 }
 
+TEST(FrontDoor, ARequestWakesASandboxThatSleepsUntilOneComes) {
+  World world;
+  world.add_sandbox("abc");
+  world.pause_until_traffic("abc");
+  Server server(echo);
+  std::string host = std::to_string(server.port()) + "-abc.localhost";
+  EXPECT_THAT(ask(world, host, "/first"), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(ask(world, host, "/second"), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_EQ(world.resumed, 1);
+}
+
+TEST(FrontDoor, WhoCannotShowTheTokenWakesNobody) {
+  World world;
+  world.add_sandbox("abc");
+  world.set_ingress("abc", {"secret", "", "daemon"});
+  world.pause_until_traffic("abc");
+  const std::string denied =
+      R"({"sandboxId":"abc","message":"This sandbox can't be resumed with the credentials provided. )"
+      R"(Check your access token and try again.","code":403})";
+  EXPECT_EQ(body_of(ask(world, "3000-abc.localhost")), denied);
+  EXPECT_EQ(body_of(ask(world, "49983-abc.localhost", "/health")), denied);
+  EXPECT_EQ(world.resumed, 0);
+  ask(world, "49983-abc.localhost", "/health", "X-Access-Token: daemon\r\n");
+  EXPECT_EQ(world.resumed, 1);
+}
+
+TEST(FrontDoor, ASandboxThatCannotGoOnSaysWhy) {
+  World world;
+  world.add_sandbox("abc");
+  world.pause_until_traffic("abc");
+  world.resume_failure = base::Error(base::Errc::kResourceExhausted, "Sandbox limit reached");
+  std::string answer = ask(world, "3000-abc.localhost");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
+  EXPECT_EQ(body_of(answer), R"({"sandboxId":"abc","message":"Sandbox limit reached","code":429})");
+  world.resume_failure = base::Error(base::Errc::kDeadlineExceeded, "late");
+  EXPECT_THAT(ask(world, "3000-abc.localhost"), StartsWith("HTTP/1.1 409 "));
+  world.resume_failure = base::Error(base::Errc::kNotFound, "gone");
+  EXPECT_THAT(ask(world, "3000-abc.localhost"), StartsWith("HTTP/1.1 502 "));
+}
+
 TEST(FrontDoor, TheTokenIsLookedAtBeforeThePort) {
   World world;
   world.add_sandbox("abc");

@@ -29,6 +29,17 @@ TEST(IngressRules, APublicSandboxAsksNobodyForAToken) {
   EXPECT_EQ(check_token(IngressRules(), 3000, "anything"), TokenVerdict::kPass);
 }
 
+TEST(IngressRules, WhoWakesASandboxBringsWhatThePortAsksFor) {
+  EXPECT_TRUE(may_resume(IngressRules(), 3000, "", ""));
+  EXPECT_TRUE(may_resume(IngressRules(), kDaemonPort, "", ""));
+  IngressRules rules{"traffic", "", "daemon"};
+  EXPECT_TRUE(may_resume(rules, 3000, "traffic", ""));
+  EXPECT_FALSE(may_resume(rules, 3000, "", "daemon"));
+  EXPECT_TRUE(may_resume(rules, kDaemonPort, "", "daemon"));
+  EXPECT_FALSE(may_resume(rules, kDaemonPort, "traffic", ""));
+  EXPECT_FALSE(may_resume(rules, kDaemonPort, "", "daemoN"));
+}
+
 TEST(IngressRules, Net67Net68EveryPlaceholderOfAMaskBecomesThePort) {
   auto host = [](const char* mask, std::uint64_t port) {
     return masked_host(IngressRules{"", mask}, port);

@@ -295,6 +295,23 @@ std::optional<SandboxRoute> World::route(std::string_view id) const {
   return found->second;
 }
 
+void World::pause_until_traffic(const std::string& id) {
+  on_loop([&] {
+    sandboxes_[id].paused = true;
+    sandboxes_[id].auto_resume = true;
+    sandboxes_[id].connections->cut_all();
+  });
+}
+
+base::Task<> World::resume(std::string id) {
+  co_await base::sleep_for(std::chrono::milliseconds(1));
+  ++resumed;
+  if (resume_failure) co_return base::fail(*resume_failure);
+  sandboxes_[id].paused = false;
+  sandboxes_[id].connections = std::make_shared<emulator::proxy::LiveConnections>();
+  co_return base::Result<>();
+}
+
 std::string get(std::uint16_t port, const std::string& path, const std::string& headers) {
   return "GET " + path + " HTTP/1.1\r\nHost: " + std::to_string(port) + "-abc.localhost\r\n" +
          headers + "\r\n";

@@ -99,6 +99,12 @@ class World : public emulator::proxy::SandboxDirectory {
   void on_loop(std::function<void()> work) const;
 
   std::optional<emulator::proxy::SandboxRoute> route(std::string_view id) const override;
+  // Makes it go on; or fails with `resume_failure`.
+  base::Task<> resume(std::string id) override;
+  // From now on it is paused until a request comes.
+  void pause_until_traffic(const std::string& id);
+  std::optional<base::Error> resume_failure;
+  std::atomic<int> resumed = 0;
 
   mutable std::atomic<int> routed = 0;
   std::atomic<int> sockets_opened = 0;

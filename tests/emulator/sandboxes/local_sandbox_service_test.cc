@@ -136,6 +136,35 @@ class LocalSandboxServiceTest : public testing::Test {
   std::unique_ptr<LocalSandboxService> service;
 };
 
+TEST_F(LocalSandboxServiceTest, TrafficWakesWhatWasMadeForIt) {
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.timeout = 60s;
+  request.auto_pause = true;
+  request.auto_resume = true;
+  std::string id = run(service->create(request))->sandbox_id;
+  ASSERT_TRUE(run(service->pause(id)));
+  auto route = service->route(id);
+  ASSERT_TRUE(route);
+  EXPECT_TRUE(route->paused);
+  EXPECT_TRUE(route->auto_resume);
+  clock.advance(1000s);
+  ASSERT_TRUE(run(service->resume(id)));
+  EXPECT_TRUE(run(service->resume(id)));  // somebody else's request came first
+  EXPECT_FALSE(service->route(id)->paused);
+  EXPECT_EQ(service->get(id)->end_at, clock.now() + 300s) << "at least five minutes";
+  EXPECT_EQ(service->route(id)->ingress->daemon_token, service->get(id)->envd_access_token);
+  EXPECT_FALSE(run(service->resume("nobody")));
+}
+
+TEST_F(LocalSandboxServiceTest, TrafficDoesNotWakeWhatEndsOtherwise) {
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.auto_resume = true;  // without auto_pause
+  std::string id = run(service->create(request))->sandbox_id;
+  EXPECT_FALSE(service->route(id)->auto_resume);
+}
+
 TEST_F(LocalSandboxServiceTest, RunsNoMoreThanItMay) {
   service->set_max_running(2);
   std::string first = make();

@@ -1,0 +1,170 @@
+// LocalSandboxService: pausing, going on, and the end of a sandbox's time.
+#include <algorithm>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "emulator/base/log.h"
+#include "emulator/sandboxes/local_sandbox_service.h"
+
+namespace emulator::sandboxes {
+
+namespace asio = boost::asio;
+namespace cloud = fakeapi::cloud;
+using base::Errc;
+
+base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono::seconds timeout) {
+  SANDLOT_TRY(SandboxPtr sandbox, find(id));
+  sandbox->info.end_at = clock_.now() + timeout;
+  expire_sooner();
+  return {};
+}
+
+base::Result<> LocalSandboxService::check_room() const {
+  if (!max_running_) return {};
+  auto running = static_cast<std::size_t>(
+      std::count_if(sandboxes_.begin(), sandboxes_.end(),
+                    [](const auto& item) { return item.second->state != State::kPaused; }));
+  if (running + starting_ < *max_running_) return {};
+  return base::fail(Errc::kResourceExhausted,
+                    "Sandbox limit reached: " + std::to_string(*max_running_) +
+                        " may run at once (--max-sandboxes)");
+}
+
+base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
+  sandbox->state = State::kPausing;
+  sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
+  sandbox->connections->cut_all();
+  auto frozen = co_await sandbox->container->freeze();
+  if (sandbox->state == State::kGone) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
+  }
+  if (!frozen) {
+    sandbox->state = State::kRunning;
+    sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+  } else {
+    sandbox->state = State::kPaused;
+  }
+  sandbox->settled.cancel();
+  co_return frozen;
+}
+
+base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
+  SANDLOT_CO_CHECK(check_room());
+  sandbox->state = State::kResuming;
+  auto thawed = co_await sandbox->container->thaw();
+  if (sandbox->state == State::kGone) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
+  }
+  sandbox->state = thawed ? State::kRunning : State::kPaused;
+  if (thawed) {
+    sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+  }
+  sandbox->settled.cancel();
+  co_return thawed;
+}
+
+base::Task<> LocalSandboxService::pause(std::string id) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+  if (sandbox->state == State::kResuming) {
+    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
+  }
+  if (sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already paused");
+  }
+  co_return co_await freeze(sandbox);
+}
+
+base::Task<cloud::Connected> LocalSandboxService::connect(
+    std::string id, std::chrono::seconds timeout, std::optional<cloud::NetworkOptions> network) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (network) {
+    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
+    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
+  }
+  cloud::Connected connected;
+  base::TimePoint wanted = clock_.now() + timeout;
+  if (sandbox->state == State::kPaused) {
+    SANDLOT_CO_CHECK(co_await thaw(sandbox));
+    sandbox->info.end_at = wanted;
+    connected.resumed = true;
+  } else {
+    sandbox->info.end_at = std::max(sandbox->info.end_at, wanted);
+  }
+  expire_sooner();
+  connected.info = sandbox->info;
+  co_return connected;
+}
+
+base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
+    std::string id,
+    std::chrono::seconds timeout,
+    std::optional<bool> auto_pause,
+    std::optional<cloud::NetworkOptions> network) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (network && sandbox->state == State::kPaused) {
+    SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
+    SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
+  }
+  if (sandbox->state != State::kPaused) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
+  }
+  SANDLOT_CO_CHECK(co_await thaw(sandbox));
+  sandbox->info.end_at = clock_.now() + timeout;
+  if (auto_pause) sandbox->info.auto_pause = *auto_pause;
+  expire_sooner();
+  co_return sandbox->info;
+}
+
+base::Task<> LocalSandboxService::resume(std::string id) {
+  constexpr std::chrono::seconds kShortest{300};
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (sandbox->state != State::kPaused) co_return base::Result<>();
+  SANDLOT_CO_CHECK(co_await thaw(sandbox));
+  sandbox->info.end_at = clock_.now() + std::max(sandbox->lifetime, kShortest);
+  expire_sooner();
+  co_return base::Result<>();
+}
+
+void LocalSandboxService::expire_sooner() {
+  deadline_changed_.cancel();
+}
+
+asio::awaitable<void> LocalSandboxService::expire() {
+  using asio::experimental::awaitable_operators::operator||;
+  while (!stopping_) {
+    base::TimePoint now = clock_.now();
+    base::TimePoint next = base::TimePoint::max();
+    std::vector<SandboxPtr> due;
+    for (const auto& [id, sandbox] : sandboxes_) {
+      if (sandbox->state != State::kRunning) continue;
+      if (sandbox->info.end_at <= now) due.push_back(sandbox);
+      next = std::min(next, sandbox->info.end_at);
+    }
+    for (const SandboxPtr& sandbox : due) co_await end_of_life(sandbox);
+    if (!due.empty()) continue;
+    if (next == base::TimePoint::max()) {
+      co_await deadline_changed_.async_wait(base::kUse);
+    } else {
+      co_await (clock_.sleep_until(next) || deadline_changed_.async_wait(base::kUse));
+    }
+  }
+}
+
+asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
+  if (sandbox->state != State::kRunning) co_return;
+  const std::string id = sandbox->info.sandbox_id;
+  bool pauses = sandbox->info.auto_pause;
+  auto ending = pauses ? pause(id) : kill(id);
+  auto ended = co_await std::move(ending);
+  if (ended) {
+    base::log::info("sandbox.timeout", {{"sandbox", id}, {"then", pauses ? "paused" : "killed"}});
+    co_return;
+  }
+  base::log::error("sandbox.timeout_failed", {{"sandbox", id}, {"error", ended.error().message()}});
+  // A sandbox that cannot be paused at its end must not live for ever.
+  if (pauses) co_await kill(id);
+}
+
+}  // namespace emulator::sandboxes
