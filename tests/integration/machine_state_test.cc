@@ -90,15 +90,15 @@ TEST(MachineState, TheComparisonSeesWhatThereIsToSee) {
 }
 
 // An iptables-restore that stops in the middle of a policy, as if it had all the time in the world,
-// and says so. Everything else goes to the real one. The sleeping program is one of the test's
-// directory, so that leftovers() finds it by name.
+// at an address of the test's. Everything else goes to the real one. The sleeping program is one of
+// the test's directory, so that leftovers() finds it by name.
 std::filesystem::path hanging_iptables(const std::filesystem::path& dir) {
   std::filesystem::path folder = dir / "bin";
   std::filesystem::create_directory(folder);
   std::string sleeper = dir / "sleeping-iptables";
   std::filesystem::copy_file("/bin/sleep", sleeper);
   for (const char* name : {"iptables-restore", "iptables-nft-restore", "iptables-legacy-restore"}) {
-    std::string script = "#!/bin/sh\ntext=$(cat)\ncase $text in\n*SANDLOT_OUT*)\n  exec " +
+    std::string script = "#!/bin/sh\ntext=$(cat)\ncase $text in\n*203.0.113.77*)\n  exec " +
                          sleeper + " 600 ;;\nesac\n" + "printf '%s\\n' \"$text\" | /usr/sbin/" +
                          name + " \"$@\"\n";
     EXPECT_TRUE(base::write_file(folder / name, script));
@@ -135,7 +135,7 @@ TEST_P(KilledInAPolicy, LeavesNoProcessNoNamespaceNoMountAfterARestart) {
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     std::string sandbox = emulator.create();
     ASSERT_NE(sandbox, "");
-    Json lists = {{"denyOut", {"1.1.1.1"}}};
+    Json lists = {{"denyOut", {"203.0.113.77"}}};  // what the program stops at
     std::thread request([&] {
       if (at_create) {
         emulator.create({{"network", lists}});
