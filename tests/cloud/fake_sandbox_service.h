@@ -62,6 +62,7 @@ class FakeSandboxService : public cloud::SandboxService {
     info.network = request.network;
     show_token(info);
     info.auto_pause = request.auto_pause;
+    info.auto_resume = request.auto_resume;
     sandboxes_[info.sandbox_id] = info;
     co_return info;
   }

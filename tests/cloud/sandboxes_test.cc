@@ -139,6 +139,14 @@ TEST_F(Sandboxes, GetAnswersEveryFieldOfTheSchema) {
   EXPECT_EQ(answer.parsed(), expected);
 }
 
+TEST_F(Sandboxes, AutoResumeIsAskedForAndShown) {
+  json body = {{"templateID", "base"}, {"autoPause", true}, {"autoResume", {{"enabled", true}}}};
+  std::string id = post("/sandboxes", body.dump()).parsed()["sandboxID"];
+  EXPECT_TRUE(service_.last_request->auto_resume);
+  EXPECT_EQ(get("/sandboxes/" + id).parsed()["lifecycle"],
+            json::parse(R"({"onTimeout":"pause","autoResume":true})"));
+}
+
 TEST_F(Sandboxes, MetadataIsAnsweredAsItWasSent) {
   EXPECT_FALSE(get("/sandboxes/" + create()).parsed().contains("metadata"));
   std::string empty = create(R"({"templateID":"base","metadata":{}})");
