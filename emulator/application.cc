@@ -7,12 +7,14 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "emulator/base/deadline.h"
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
 #include "emulator/base/movable_clock.h"
 #include "emulator/base/posix.h"
+#include "emulator/base/scope_exit.h"
 #include "emulator/cli/endpoint.h"
 #include "emulator/cli/exec_child.h"
 #include "emulator/config/command_line.h"
@@ -45,6 +47,8 @@ namespace {
 
 // Networks kept ready even without blank sandboxes (--pool 0).
 constexpr unsigned kReadySlots = 4;
+// 2200-01-01: beyond it lie the ends of what a TimePoint can hold.
+constexpr base::TimePoint kLastMoment{std::chrono::seconds(7258118400)};
 
 class Application final : public control::ControlPort {
  public:
@@ -87,6 +91,9 @@ class Application final : public control::ControlPort {
   InstanceDirectory instance_directory_;
   asio::io_context context_{1};
   base::MovableClock clock_{context_.get_executor()};
+  bool changing_clock_ = false;
+  // Cancelled at the end of each change.
+  asio::steady_timer clock_turn_{context_, asio::steady_timer::time_point::max()};
   sandboxes::TemplateStore templates_;
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
@@ -213,7 +220,7 @@ Application::Step Application::open_front_door() {
                                     "localhost",     "api.localhost",
                                     "127.0.0.1",     "[::1]"};
   hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
-  control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts));
+  control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts), options_.control_token);
   for (auto& route : fakenet::control_routes(network_->internet()))
     control_->add_route(route.method, route.path, std::move(route.handler));
   for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
@@ -356,8 +363,9 @@ int Application::run() {
 Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   std::vector<std::pair<std::string, std::size_t>> removed;
   removed.emplace_back("sandboxes", co_await service_->kill_all());
-  clock_.reset();
-  (void)co_await service_->clock_changed(fakeapi::envd::ClockSetting());
+  control::ClockChange back;
+  back.reset = true;
+  SANDLOT_CO_CHECK(co_await change_clock(back));
   removed.emplace_back("decisions", network_->decisions().clear());
   if (fakenet::FakeInternet* internet = network_->internet()) {
     removed.emplace_back("canary", internet->canary().counters().size());
@@ -371,18 +379,28 @@ control::ClockReport Application::clock() const {
 }
 
 Task<> Application::change_clock(control::ClockChange change) {
+  // One after the other: the agents must end with what the clock ends with.
+  while (changing_clock_) co_await clock_turn_.async_wait(base::kUse);
+  changing_clock_ = true;
+  base::ScopeExit done([this] {
+    changing_clock_ = false;
+    clock_turn_.cancel();
+  });
+  if (!change.reset && clock_.now() + change.advance > kLastMoment) {
+    co_return base::fail(Errc::kInvalidArgument, "the clock ends with the year 2200");
+  }
   if (change.reset) clock_.reset();
   if (change.freeze) *change.freeze ? clock_.freeze() : clock_.thaw();
-  // The agents first: what a woken deadline does must not meet one that lives in the past.
+  // The agents before the deadlines: what a woken one does must not meet an agent in the past.
   fakeapi::envd::ClockSetting setting;
   auto since_epoch = [](base::TimePoint time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
   };
   setting.offset_ms = (clock_.offset() + change.advance).count();
   if (auto frozen = clock_.frozen_at()) setting.frozen_ms = since_epoch(*frozen + change.advance);
-  auto told = co_await service_->clock_changed(setting);
+  co_await service_->clock_changed(setting);
   clock_.advance(change.advance);
-  co_return told;
+  co_return base::Result<>();
 }
 
 control::StateReport Application::count(const netfilter::NetworkCounts& network) const {

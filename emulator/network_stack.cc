@@ -4,6 +4,7 @@
 
 #include "emulator/dns/lookup.h"
 #include "emulator/fakenet/host_file.h"
+#include "emulator/process_setup.h"
 #include "netfilter/slot_policy.h"
 
 namespace emulator {
@@ -150,6 +151,11 @@ decisions::Lookups NetworkStack::explain_lookups() {
 StartStep NetworkStack::start_egress() {
   egress::EgressProxy::Options options;
   options.uplink = way_out_.egress_uplink();
+  // Two descriptors a connection: sandboxes together may take half of what there is, and one of
+  // them an eighth, so that the API and the rules of a policy never lack any.
+  options.connections = descriptor_limit() / 4;
+  options.connections_per_sandbox =
+      std::min(options.connections_per_sandbox, descriptor_limit() / 16);
   egress::EgressProxy::Hooks hooks;
   hooks.sandbox_of = [this](const std::string& address) -> std::optional<egress::SandboxRef> {
     auto id = lookups_.id_by_address(address);

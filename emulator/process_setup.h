@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "emulator/sandboxes/blank_pool.h"
+#include "netfilter/machine_uplink.h"
 
 namespace emulator {
 
@@ -23,8 +24,11 @@ std::size_t count_mounts(const std::filesystem::path& below);
 // Every sandbox and every connection holds a few descriptors; the default soft limit is for small
 // programs.
 void raise_descriptor_limit();
+// How many this process may have now.
+std::size_t descriptor_limit();
 
-// <run_dir>/<instance>, removed with what is in it when everything that uses it is gone.
+// <run_dir>/<instance>, removed with what is in it when everything that uses it is gone. It stays
+// while the record of an uplink is in it: that one could not be undone, and `gc` needs to find it.
 class InstanceDirectory {
  public:
   InstanceDirectory() = default;
@@ -32,7 +36,8 @@ class InstanceDirectory {
   InstanceDirectory& operator=(const InstanceDirectory&) = delete;
   ~InstanceDirectory() {
     std::error_code ignored;
-    if (!path.empty()) std::filesystem::remove_all(path, ignored);
+    if (path.empty() || std::filesystem::exists(path / netfilter::kUplinkRecord, ignored)) return;
+    std::filesystem::remove_all(path, ignored);
   }
   std::filesystem::path path;
 };

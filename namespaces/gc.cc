@@ -52,14 +52,21 @@ std::vector<std::string> mounts_below(const fs::path& directory) {
 
 class Collection {
  public:
-  Collection(fs::path run_root, fs::path data_dir, bool dry_run)
-      : run_root_(std::move(run_root)), data_dir_(std::move(data_dir)), dry_run_(dry_run) {}
+  Collection(fs::path run_root,
+             fs::path data_dir,
+             bool dry_run,
+             const std::optional<std::set<std::string>>& only)
+      : run_root_(std::move(run_root)),
+        data_dir_(std::move(data_dir)),
+        dry_run_(dry_run),
+        only_(only) {}
 
   Result<GcReport> run() {
     SANDLOT_TRY(layout_, CgroupLayout::of_this_machine());
     read_records(run_root_);
     read_records(data_dir_ / "sandboxes");
     for (const auto& [name, alive] : instances_) {
+      if (!alive && only_ && !only_->contains(name)) continue;
       (alive ? report_.alive : report_.dead).push_back(name);
       if (!alive) collect_instance(name);
     }
@@ -132,6 +139,7 @@ class Collection {
   fs::path run_root_;
   fs::path data_dir_;
   bool dry_run_;
+  const std::optional<std::set<std::string>>& only_;
   CgroupLayout layout_;
   std::map<std::string, bool> instances_;  // name -> alive
   GcReport report_;
@@ -139,11 +147,14 @@ class Collection {
 
 }  // namespace
 
-Result<GcReport> collect(const fs::path& run_root, const fs::path& data_dir, bool dry_run) {
+Result<GcReport> collect(const fs::path& run_root,
+                         const fs::path& data_dir,
+                         bool dry_run,
+                         const std::optional<std::set<std::string>>& only) {
   // The mount table knows real paths only.
   std::error_code error;
   fs::path real = fs::weakly_canonical(run_root, error);
-  return Collection(error ? run_root : real, data_dir, dry_run).run();
+  return Collection(error ? run_root : real, data_dir, dry_run, only).run();
 }
 
 Result<ObjectCounts> count_objects(const fs::path& data_dir, const std::string& instance) {

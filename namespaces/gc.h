@@ -5,6 +5,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,10 +23,12 @@ struct GcReport {
   std::vector<std::string> failed;  // same, with the reason
 };
 
-// With `dry_run` says what it would remove. Missing directories are fine.
+// With `dry_run` says what it would remove. Missing directories are fine. `only`: of the dead
+// instances, these alone; the others are in neither list of the report.
 base::Result<GcReport> collect(const std::filesystem::path& run_root,
                                const std::filesystem::path& data_dir,
-                               bool dry_run);
+                               bool dry_run,
+                               const std::optional<std::set<std::string>>& only = std::nullopt);
 
 // For leak tests: what exists of an instance right now.
 struct ObjectCounts {

@@ -32,7 +32,7 @@ constexpr Ipv4 kPool = {169, 254, 71, 0};
 constexpr const char* kForward = "ipv4/ip_forward";
 
 fs::path record_file(const fs::path& run_dir) {
-  return run_dir / "uplink";
+  return run_dir / kUplinkRecord;
 }
 // One instance at a time per network namespace, whatever their directories: a name that only one
 // socket of the namespace can have, and that goes with its process.

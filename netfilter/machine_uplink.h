@@ -16,6 +16,10 @@
 
 namespace netfilter {
 
+// The file in the instance's directory that says what was changed. It is there for as long as
+// something may have to be undone.
+inline constexpr const char* kUplinkRecord = "uplink";
+
 class MachineUplink {
  public:
   // `run_dir` is the instance's own directory, its name is the instance's. The machine is the

@@ -9,15 +9,23 @@ base::Result<namespaces::GcReport> collect_garbage(const std::filesystem::path& 
                                                    bool dry_run) {
   SANDLOT_TRY(auto found, namespaces::collect(run_root, data_dir, true));
   std::vector<std::string> removed;
+  std::vector<std::string> failed;
+  // Those whose uplink is undone. The others keep their directory, with the record of it; one that
+  // has died since is the next collection's.
+  std::set<std::string> undone;
   for (const std::string& instance : found.dead) {
     auto lines = netfilter::remove_left_uplink(run_root / instance, dry_run);
-    if (!lines)
-      return base::fail(std::move(lines).error().context("uplink of instance " + instance));
+    if (!lines) {
+      failed.push_back("uplink of instance " + instance + ": " + lines.error().message());
+      continue;
+    }
+    undone.insert(instance);
     removed.insert(removed.end(), lines->begin(), lines->end());
   }
   if (!dry_run) {
-    SANDLOT_TRY(found, namespaces::collect(run_root, data_dir, false));
+    SANDLOT_TRY(found, namespaces::collect(run_root, data_dir, false, undone));
   }
+  found.failed.insert(found.failed.end(), failed.begin(), failed.end());
   found.removed.insert(found.removed.begin(), removed.begin(), removed.end());
   return found;
 }

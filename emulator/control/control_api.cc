@@ -34,6 +34,16 @@ http::Response error_response(int status, std::string_view message) {
   return json_response(status, body);
 }
 
+// In a time that tells nothing but the length.
+bool same_secret(std::string_view given, std::string_view secret) {
+  if (given.size() != secret.size()) return false;
+  unsigned differ = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    differ |= static_cast<unsigned>(given[i] ^ secret[i]);
+  }
+  return differ == 0;
+}
+
 std::string host_name(std::string_view host) {
   if (!host.empty() && host.front() == '[') return std::string(host.substr(0, host.find(']') + 1));
   return std::string(host.substr(0, host.find(':')));
@@ -48,8 +58,8 @@ std::string origin_host(std::string_view origin) {
 
 }  // namespace
 
-ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts)
-    : port_(port), hosts_(std::move(hosts)) {
+ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts, std::string token)
+    : port_(port), hosts_(std::move(hosts)), token_(std::move(token)) {
   auto route = [this](std::string method, std::string_view path, auto member) {
     router_.add(std::move(method), path, [this, member](http::RoutedRequest request) {
       return (this->*member)(std::move(request));
@@ -67,13 +77,21 @@ void ControlApi::add_route(std::string method, std::string_view path, http::Rout
   router_.add(std::move(method), path, std::move(handler));
 }
 
-std::string ControlApi::refusal(const http::RequestHead& head) const {
+std::string ControlApi::refusal(const http::RequestHead& head, bool is_local) const {
   auto known = [this](const std::string& name) {
     return std::any_of(hosts_.begin(), hosts_.end(),
                        [&](const std::string& host) { return http::iequals(host, name); });
   };
+  std::string_view bearer = head.headers.get("Authorization");
+  constexpr std::string_view kBearer = "Bearer ";
+  bool has_token = !token_.empty() && bearer.starts_with(kBearer) &&
+                   same_secret(bearer.substr(kBearer.size()), token_);
+  if (!is_local && !has_token) {
+    return "the control API is for this machine only, unless --control-token is set and sent";
+  }
   std::string host = host_name(head.host());
-  if (!known(host)) return "host '" + host + "' is not this emulator's";
+  // Whoever has the token may call this machine by any name.
+  if (!has_token && !known(host)) return "host '" + host + "' is not this emulator's";
   if (auto origin = head.headers.find("Origin"); origin && !known(origin_host(*origin))) {
     return "cross-origin requests are refused";
   }
@@ -84,7 +102,7 @@ std::string ControlApi::refusal(const http::RequestHead& head) const {
 
 asio::awaitable<void> ControlApi::handle(const http::RequestHead& head,
                                          http::ServerConnection& connection) {
-  std::string reason = refusal(head);
+  std::string reason = refusal(head, connection.stream().is_local());
   if (!reason.empty()) {
     auto response = error_response(403, reason);
     co_await connection.send(std::move(response));
@@ -162,7 +180,8 @@ asio::awaitable<void> ControlApi::change_clock(http::RoutedRequest request) {
   if (!change) {
     response = error_response(400, change.error().message());
   } else if (auto changed = co_await port_.change_clock(*change); !changed) {
-    response = error_response(500, changed.error().message());
+    bool theirs = changed.error().code() == base::Errc::kInvalidArgument;
+    response = error_response(theirs ? 400 : 500, changed.error().message());
   } else {
     response = text_response(200, clock_json(port_.clock()));
   }

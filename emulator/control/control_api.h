@@ -36,8 +36,9 @@ class ControlPort {
 class ControlApi {
  public:
   // `hosts`: host names (without port) a request may address; anything else is refused (DNS
-  // rebinding).
-  ControlApi(ControlPort& port, std::vector<std::string> hosts);
+  // rebinding). `token`: opens the API to other machines, for requests with "Authorization: Bearer
+  // <token>"; empty: this machine only.
+  ControlApi(ControlPort& port, std::vector<std::string> hosts, std::string token);
   // Adds a route of another part ("/_sandlot/..."), behind the same checks. Before the first
   // request.
   void add_route(std::string method, std::string_view path, fakeapi::http::RouteHandler handler);
@@ -53,10 +54,11 @@ class ControlApi {
   boost::asio::awaitable<void> clock(fakeapi::http::RoutedRequest request);
   boost::asio::awaitable<void> change_clock(fakeapi::http::RoutedRequest request);
   // The reason to refuse, or "".
-  std::string refusal(const fakeapi::http::RequestHead& head) const;
+  std::string refusal(const fakeapi::http::RequestHead& head, bool is_local) const;
 
   ControlPort& port_;
   std::vector<std::string> hosts_;
+  std::string token_;
   fakeapi::http::Router router_;
 };
 

@@ -241,6 +241,20 @@ asio::awaitable<bool> Channel::start_tls(const TlsContext& context) {
   co_return tls_->handshake_done() && !broken_;
 }
 
+bool Channel::is_local() const {
+  boost::system::error_code error;
+  auto peer = socket_.remote_endpoint(error).address();
+  if (error) return false;
+  auto local = socket_.local_endpoint(error).address();
+  if (error) return false;
+  auto plain = [](const asio::ip::address& address) {
+    return address.is_v6() && address.to_v6().is_v4_mapped()
+               ? asio::ip::address(asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()))
+               : address;
+  };
+  return plain(peer).is_loopback() || plain(peer) == plain(local);
+}
+
 void Channel::shrink() {
   chunk_ = kFirstChunk;
   retired_.reset();

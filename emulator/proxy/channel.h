@@ -80,6 +80,7 @@ class Channel final : public fakeapi::http::ByteStream,
   base::Task<> shutdown_write() override;
   void close(bool reset) override;
   boost::asio::any_io_executor executor() override { return socket_.get_executor(); }
+  bool is_local() const override;
   // Half-close, without waiting.
   void finish_writing();
 

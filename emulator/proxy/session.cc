@@ -56,6 +56,7 @@ class StatusTap final : public fakeapi::http::ByteStream {
   base::Task<> shutdown_write() override { return channel_.shutdown_write(); }
   void close(bool reset) override { channel_.close(reset); }
   asio::any_io_executor executor() override { return channel_.executor(); }
+  bool is_local() const override { return channel_.is_local(); }
   int status() const { return status_; }
 
  private:

@@ -39,14 +39,21 @@ base::Error refusal(std::string_view answer) {
   return {code, "the sandbox's agent refused: " + std::string(text)};
 }
 
-// Sends a message; with `wait` until it is answered by "ok". The descriptor is borrowed.
-base::Task<> tell(int control_fd, std::string message, bool wait) {
+// An answer that came too late for whoever waited for it is nobody's.
+void forget_late_answers(int channel) {
+  std::array<char, 64> answer{};
+  while (::recv(channel, answer.data(), answer.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+// Sends a message and waits for its "ok". The descriptor is borrowed.
+base::Task<> tell(int control_fd, std::string message) {
   int copy = ::fcntl(control_fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) co_return base::fail_errno("agent channel");
   asio::posix::stream_descriptor channel(co_await asio::this_coro::executor, copy);
+  forget_late_answers(copy);
   auto sent = ::send(copy, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) co_return base::fail_errno("agent channel");
-  if (!wait) co_return base::Result<>();
   auto waiting = receive_answer(channel);
   SANDLOT_CO_TRY(std::string answer,
                  co_await base::with_deadline(std::move(waiting), std::chrono::seconds(5),
@@ -58,11 +65,11 @@ base::Task<> tell(int control_fd, std::string message, bool wait) {
 }  // namespace
 
 base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration) {
-  return tell(control_fd, fakeapi::envd::encode(configuration), true);
+  return tell(control_fd, fakeapi::envd::encode(configuration));
 }
 
-base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock, bool wait) {
-  return tell(control_fd, fakeapi::envd::encode_clock(clock, wait), wait);
+base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock) {
+  return tell(control_fd, fakeapi::envd::encode_clock(clock));
 }
 
 }  // namespace emulator::sandboxes

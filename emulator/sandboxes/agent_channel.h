@@ -11,8 +11,8 @@ namespace emulator::sandboxes {
 // Errors: kUnavailable when the agent is gone, kInternal with its own words when it refused.
 base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration configuration);
 
-// A new setting of the clock. With `wait` the agent obeys it when this returns; without, as soon as
-// it runs (a frozen one cannot answer).
-base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock, bool wait);
+// A new setting of the clock, which the agent obeys when this returns. Not for a frozen one, which
+// cannot answer.
+base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock);
 
 }  // namespace emulator::sandboxes

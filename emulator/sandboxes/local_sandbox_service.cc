@@ -88,6 +88,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   ++starting_;
   base::ScopeExit started([this] { --starting_; });
   std::string token = request.secure ? base::random_hex(32) : "";
+  auto told = agent_clock_;
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
   SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
   // Before anybody can start a process in it, and before the proxy knows its address.
@@ -124,6 +125,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
   tasks_.spawn("sandbox watch", watch(sandbox));
   expire_sooner();
+  sandbox->told = told;
+  co_await tell_clock(sandbox);  // it may have changed while the sandbox was made
   base::log::debug("sandbox.created",
                    {{"sandbox", info.sandbox_id}, {"template", item->names.front()}});
   co_return info;
@@ -217,20 +220,23 @@ asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {
   co_await sandbox->container->kill();
 }
 
-base::Task<> LocalSandboxService::clock_changed(fakeapi::envd::ClockSetting setting) {
+asio::awaitable<void> LocalSandboxService::clock_changed(fakeapi::envd::ClockSetting setting) {
   agent_clock_ = setting;
   std::vector<SandboxPtr> all;
   for (const auto& [id, sandbox] : sandboxes_) all.push_back(sandbox);
-  base::Result<> result;
-  for (const SandboxPtr& sandbox : all) {
-    if (sandbox->state == State::kGone) continue;
-    bool runs = sandbox->state == State::kRunning;
-    int control = sandbox->container->control_fd();
-    auto told = co_await set_agent_clock(control, agent_clock_, runs);
-    // One that ended or stopped in the meantime has no time to tell.
-    if (!told && runs && sandbox->state == State::kRunning) result = std::move(told);
+  for (const SandboxPtr& sandbox : all) co_await tell_clock(sandbox);
+}
+
+asio::awaitable<void> LocalSandboxService::tell_clock(SandboxPtr sandbox) {
+  if (sandbox->state != State::kRunning || sandbox->told == agent_clock_) co_return;
+  auto setting = agent_clock_;
+  auto told = co_await set_agent_clock(sandbox->container->control_fd(), setting);
+  if (told) {
+    sandbox->told = setting;
+  } else if (sandbox->state == State::kRunning) {
+    base::log::warn("clock.not_told",
+                    {{"sandbox", sandbox->info.sandbox_id}, {"error", told.error().message()}});
   }
-  co_return result;
 }
 
 // A few at a time, so that no request waits for many sandboxes' files.

@@ -89,9 +89,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::optional<std::string> id_by_address(std::string_view address) const;
   // What may leave the sandbox now; nullptr when there is none by that name. For the egress proxy.
   std::shared_ptr<const netfilter::Policy> policy_of(std::string_view id) const;
-  // The clock that was given at construction reads otherwise now: tells every agent. Agents that
-  // are paused obey when they run again.
-  base::Task<> clock_changed(fakeapi::envd::ClockSetting setting);
+  // The clock that was given at construction reads otherwise now: every agent knows when this
+  // returns. Those that are paused are told before they serve again.
+  boost::asio::awaitable<void> clock_changed(fakeapi::envd::ClockSetting setting);
   std::size_t size() const { return sandboxes_.size(); }
   // Kills every sandbox; how many there were.
   boost::asio::awaitable<std::size_t> kill_all();
@@ -117,6 +117,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::string traffic_token;
     std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();
     MetricsHistory metrics;
+    fakeapi::envd::ClockSetting told;  // the clock as its agent has it
     SlotLease slot;
     std::unique_ptr<namespaces::Container> container;
     std::shared_ptr<proxy::LiveConnections> connections =
@@ -140,6 +141,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> apply_policy(const SlotLease& slot,
                             std::shared_ptr<const netfilter::Policy> before,
                             std::shared_ptr<const netfilter::Policy> after);
+  // Lets the agent know the clock, unless it does or cannot be told now.
+  boost::asio::awaitable<void> tell_clock(SandboxPtr sandbox);
   // kResourceExhausted when one more would be too many.
   base::Result<> check_room() const;
   // Of a settled sandbox, running or paused. After an error nothing leaves it.

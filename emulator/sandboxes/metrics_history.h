@@ -27,6 +27,8 @@ class MetricsHistory {
            const namespaces::Usage& usage,
            const DiskFigures& disk,
            base::TimePoint time);
+  // The next sample's processor time is measured from now: it was paused.
+  void restart() { last_time_ = std::chrono::steady_clock::now(); }
   std::vector<fakeapi::cloud::MetricSample> all() const;
 
  private:

@@ -60,6 +60,8 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   if (thawed) {
     sandbox->info.state = cloud::SandboxState::kRunning;
     sandbox->connections = std::make_shared<proxy::LiveConnections>();
+    sandbox->metrics.restart();
+    co_await tell_clock(sandbox);
   }
   sandbox->settled.cancel();
   co_return thawed;
@@ -79,6 +81,8 @@ base::Task<> LocalSandboxService::pause(std::string id) {
 base::Task<cloud::Connected> LocalSandboxService::connect(
     std::string id, std::chrono::seconds timeout, std::optional<cloud::NetworkOptions> network) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  // A call that is refused changes nothing.
+  if (sandbox->state == State::kPaused) SANDLOT_CO_CHECK(check_room());
   if (network) {
     SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
     SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
@@ -103,6 +107,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
     std::optional<bool> auto_pause,
     std::optional<cloud::NetworkOptions> network) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
+  if (sandbox->state == State::kPaused) SANDLOT_CO_CHECK(check_room());
   if (network && sandbox->state == State::kPaused) {
     SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
     SANDLOT_CO_TRY(sandbox, co_await find_steady(id));

@@ -1,6 +1,7 @@
 // LocalSandboxService: what may leave a sandbox, and who may come in.
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "netfilter/slot_policy.h"
 #include "netfilter/slot_rules.h"
@@ -42,9 +43,11 @@ base::Task<> LocalSandboxService::apply_policy(const SlotLease& slot,
 base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr policy) {
   const std::string id = sandbox->info.sandbox_id;
   sandbox->policy_changing = true;
+  base::ScopeExit changed([&] {
+    sandbox->policy_changing = false;
+    sandbox->settled.cancel();
+  });
   auto applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
-  sandbox->policy_changing = false;
-  sandbox->settled.cancel();
   if (sandbox->state == State::kGone) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
   }

@@ -61,6 +61,7 @@ constexpr std::array kNetworkUpdateKeys{
     BodyKey{"allowInternetAccess", Use::kUsed},
     BodyKey{"rules", Use::kNotBuilt},
     BodyKey{"egressProxy", Use::kNotBuilt},
+    BodyKey{"httpsPorts", Use::kNotBuilt},
 };
 
 constexpr std::string_view kE2bOnlyOptions =
@@ -258,6 +259,8 @@ void read_egress(Fields& fields, NetworkOptions& options) {
   options.has_rules = rules != nullptr && !rules->empty();
   fields.drop_null("egressProxy");
   options.has_egress_proxy = fields.object("egressProxy") != nullptr;
+  const json* ports = fields.list("httpsPorts");
+  options.has_https_ports = ports != nullptr && !ports->empty();
 }
 
 // nullopt when there is none; the caller checks and decides what to do with it.
@@ -269,8 +272,6 @@ std::optional<NetworkOptions> read_network(Fields& fields) {
   read_egress(*network, options);
   options.allow_public_traffic = network->boolean("allowPublicTraffic");
   options.mask_request_host = network->text("maskRequestHost");
-  const json* ports = network->list("httpsPorts");
-  options.has_https_ports = ports != nullptr && !ports->empty();
   fields.adopt(*network);
   report_unknown(*network, kNetworkKeys, "network");
   return options;

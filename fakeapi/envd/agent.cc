@@ -130,8 +130,8 @@ class Agent {
       auto message = co_await control_.receive();
       if (!message || !*message) break;
       if (auto clock = decode_clock(**message)) {
-        state_.configuration.clock = clock->clock;
-        if (clock->answer && !control_.send("ok")) break;
+        state_.configuration.clock = *clock;
+        if (!control_.send("ok")) break;
         continue;
       }
       base::Result<> configured = configure(**message);

@@ -93,6 +93,8 @@ base::Task<> send_file(HttpCall& call,
     if (count > 0) {
       range.start += static_cast<std::uint64_t>(count);
       range.length -= static_cast<std::uint64_t>(count);
+      // A reader that keeps up would have the loop for itself.
+      co_await asio::post(socket.get_executor(), base::kUse);
     } else if (count == 0) {
       co_return base::fail(base::Errc::kInternal, "file became shorter");
     } else if (errno == EAGAIN) {

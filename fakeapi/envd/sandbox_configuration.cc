@@ -88,18 +88,17 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
   return configuration;
 }
 
-std::string encode_clock(const ClockSetting& clock, bool answer) {
-  json object = {{"setClock", clock_json(clock)}, {"answer", answer}};
+std::string encode_clock(const ClockSetting& clock) {
+  json object = {{"setClock", clock_json(clock)}};
   return object.dump();
 }
 
-std::optional<ClockMessage> decode_clock(std::string_view message) {
+std::optional<ClockSetting> decode_clock(std::string_view message) {
   json object = json::parse(message, nullptr, false);
   if (!object.is_object() || !object.contains("setClock")) return std::nullopt;
-  ClockMessage decoded;
-  read_clock(object["setClock"], decoded.clock);
-  read_field(object, "answer", decoded.answer);
-  return decoded;
+  ClockSetting clock;
+  read_clock(object["setClock"], clock);
+  return clock;
 }
 
 }  // namespace fakeapi::envd

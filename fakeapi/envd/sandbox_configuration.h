@@ -44,13 +44,8 @@ struct SandboxConfiguration {
 std::string encode(const SandboxConfiguration& configuration);
 base::Result<SandboxConfiguration> decode_configuration(std::string_view message);
 
-// The other message there is: a new setting of the clock, and whether "ok" is expected for it (a
-// paused sandbox cannot give it).
-std::string encode_clock(const ClockSetting& clock, bool answer);
-struct ClockMessage {
-  ClockSetting clock;
-  bool answer = true;
-};
-std::optional<ClockMessage> decode_clock(std::string_view message);  // nullopt: it is none
+// The other message there is: a new setting of the clock.
+std::string encode_clock(const ClockSetting& clock);
+std::optional<ClockSetting> decode_clock(std::string_view message);  // nullopt: it is none
 
 }  // namespace fakeapi::envd

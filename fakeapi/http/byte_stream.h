@@ -28,6 +28,8 @@ class ByteStream {
   // transport can.
   virtual void close(bool reset = false) = 0;
   virtual boost::asio::any_io_executor executor() = 0;
+  // Whether the other end is on this machine: over loopback, or from an address to itself.
+  virtual bool is_local() const { return true; }
   // The plain TCP socket when bytes may bypass this object (splice, readiness); null for TLS and
   // memory.
   virtual boost::asio::ip::tcp::socket* raw_socket() { return nullptr; }

@@ -160,7 +160,9 @@ asio::awaitable<void> EgressProxy::serve(tcp::socket client, FlowClass kind) {
   auto connection = std::make_shared<Connection>(std::move(client));
   connection->flow = std::move(*flow);
   base::ScopeExit end([&] { report_end(*connection); });
-  if (per_sandbox_[id] >= options_.connections_per_sandbox) {
+  auto mine = per_sandbox_.find(id);
+  if (connections_.size() >= options_.connections ||
+      (mine != per_sandbox_.end() && mine->second >= options_.connections_per_sandbox)) {
     base::log::warn("egress.too_many_connections", {{"sandbox", id}});
     connection->decision = Decision{false, MatchType::kNone, "connection limit"};
     report_judged(*connection);

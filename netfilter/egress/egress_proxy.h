@@ -56,7 +56,9 @@ class EgressProxy {
  public:
   struct Options {
     Uplink uplink = Uplink::kHost;
-    std::size_t connections_per_sandbox = 10000;  // beyond it: accepted and closed
+    // Beyond them: accepted and closed. Each takes two descriptors.
+    std::size_t connections_per_sandbox = 10000;
+    std::size_t connections = 1000000;  // of all sandboxes
     std::chrono::steady_clock::duration idle_limit = std::chrono::hours(1);
     std::chrono::steady_clock::duration dial_limit = std::chrono::seconds(30);
     // How long the first bytes are waited for where a name may decide; then there is none.

@@ -1,5 +1,5 @@
-// A ContainerRuntime without Linux: containers are a socket pair whose far end answers "ok" to its
-// configuration. Counts what is alive, so that a test can see what a failure leaves behind.
+// A ContainerRuntime without Linux: containers are a socket pair whose far end answers "ok" to
+// every message. Counts what is alive, so that a test can see what a failure leaves behind.
 #pragma once
 
 #include <sys/socket.h>
@@ -8,10 +8,13 @@
 #include <memory>
 #include <string>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "emulator/base/async.h"
 #include "emulator/base/posix.h"
+#include "fakeapi/envd/sandbox_configuration.h"
 #include "namespaces/container_runtime.h"
 
 namespace tests {
@@ -22,7 +25,8 @@ struct FakeWorld {
   bool frozen = false;
   std::chrono::milliseconds freezing{};  // how long a freeze takes
   std::string answer = "ok";
-  std::string last_configuration;
+  int clock_messages = 0;
+  fakeapi::envd::ClockSetting last_clock;
 };
 
 class FakeContainer final : public namespaces::Container {
@@ -30,16 +34,19 @@ class FakeContainer final : public namespaces::Container {
   FakeContainer(boost::asio::any_io_executor executor, FakeWorld& world, std::string id)
       : world_(world),
         id_(std::move(id)),
-        exit_(std::move(executor), boost::asio::steady_timer::time_point::max()) {
+        exit_(executor, boost::asio::steady_timer::time_point::max()) {
     auto pair = base::make_socketpair(SOCK_SEQPACKET);
     ours_ = std::move(pair->first);
-    agent_ = std::move(pair->second);
-    // The answer waits in the socket before the question: no second coroutine is needed.
-    std::ignore = ::send(agent_.get(), world.answer.data(), world.answer.size(), 0);
+    agent_ = std::make_shared<Socket>(executor, pair->second.release());
+    boost::asio::co_spawn(executor, answer(agent_, &world), [](const std::exception_ptr&) {});
     ++world_.alive;
     ++world_.created;
   }
-  ~FakeContainer() override { --world_.alive; }
+  ~FakeContainer() override {
+    boost::system::error_code ignored;
+    agent_->close(ignored);
+    --world_.alive;
+  }
   const std::string& id() const override { return id_; }
   pid_t pid() const override { return 1; }
   int control_fd() const override { return ours_.get(); }
@@ -68,10 +75,27 @@ class FakeContainer final : public namespaces::Container {
   }
 
  private:
+  using Socket = boost::asio::posix::stream_descriptor;
+  static boost::asio::awaitable<void> answer(std::shared_ptr<Socket> agent, FakeWorld* world) {
+    std::array<char, 8192> message{};
+    for (;;) {
+      auto [error] = co_await agent->async_wait(Socket::wait_read, base::kUse);
+      if (error) co_return;
+      auto count = ::recv(agent->native_handle(), message.data(), message.size(), MSG_DONTWAIT);
+      if (count <= 0) co_return;
+      std::string_view text(message.data(), static_cast<std::size_t>(count));
+      if (auto clock = fakeapi::envd::decode_clock(text)) {
+        ++world->clock_messages;
+        world->last_clock = *clock;
+      }
+      std::ignore = ::send(agent->native_handle(), world->answer.data(), world->answer.size(), 0);
+    }
+  }
+
   FakeWorld& world_;
   std::string id_;
   base::UniqueFd ours_;
-  base::UniqueFd agent_;
+  std::shared_ptr<Socket> agent_;
   boost::asio::steady_timer exit_;
   bool dead_ = false;
 };

@@ -187,6 +187,37 @@ TEST_F(LocalSandboxServiceTest, RunsNoMoreThanItMay) {
   EXPECT_TRUE(run(service->connect(first, 60s, std::nullopt)));
 }
 
+TEST_F(LocalSandboxServiceTest, AConnectThatIsRefusedChangesNothing) {
+  service->set_max_running(1);
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.network = lists({}, {"0.0.0.0/0"});
+  std::string id = run(service->create(request))->sandbox_id;
+  ASSERT_TRUE(run(service->pause(id)));
+  make();
+  auto refused = run(service->connect(id, 60s, lists({}, {})));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::kResourceExhausted);
+  EXPECT_EQ(service->get(id)->network->deny_out, std::vector<std::string>{"0.0.0.0/0"});
+  EXPECT_FALSE(open(id));
+}
+
+TEST_F(LocalSandboxServiceTest, EveryAgentHasTheClockBeforeItServes) {
+  std::string running = make();
+  std::string paused = make();
+  ASSERT_TRUE(run(service->pause(paused)));
+  int told = world.clock_messages;
+  fakeapi::envd::ClockSetting setting;
+  setting.offset_ms = 60000;
+  run(service->clock_changed(setting));
+  EXPECT_EQ(world.clock_messages, told + 1) << "the paused one cannot be told";
+  run(service->clock_changed(setting));
+  EXPECT_EQ(world.clock_messages, told + 1) << "it knows already";
+  ASSERT_TRUE(run(service->connect(paused, 60s, std::nullopt)));
+  EXPECT_EQ(world.clock_messages, told + 2);
+  EXPECT_EQ(world.last_clock.offset_ms, 60000);
+}
+
 TEST_F(LocalSandboxServiceTest, TwoCreatesAtOnceDoNotShareTheLastPlace) {
   service->set_max_running(1);
   int made = 0;
