@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { domain, eachSdk, it } from './support/sdks.mjs'
-import { eventually, get, open } from './support/sandbox.mjs'
+import { eventually, get, open, run } from './support/sandbox.mjs'
 
 const control = (path, options) => fetch(`https://${domain}/_sandlot/${path}`, options)
 const log = async (id, query = '') => (await control(`sandboxes/${id}/egress?${query}`)).json()
@@ -10,16 +10,6 @@ const log = async (id, query = '') => (await control(`sandboxes/${id}/egress?${q
 async function explain(id, question) {
   const response = await control(`sandboxes/${id}/explain`, { method: 'POST', body: JSON.stringify(question) })
   return { status: response.status, ...(await response.json()) }
-}
-
-// Runs a command that may fail.
-async function run(sandbox, command) {
-  try {
-    return await sandbox.commands.run(command)
-  } catch (error) {
-    if (error.exitCode === undefined) throw error
-    return error
-  }
 }
 
 const isFake = (await get(`https://${domain}/_sandlot/fakenet/hosts`)).status === 200

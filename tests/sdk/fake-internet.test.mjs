@@ -5,20 +5,10 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe } from 'node:test'
 import { domain, eachSdk, it } from './support/sdks.mjs'
-import { get, open } from './support/sandbox.mjs'
+import { get, open, run } from './support/sandbox.mjs'
 
 const control = (path) => get(`https://${domain}/_sandlot/fakenet/${path}`)
 const canary = async (query) => JSON.parse((await control(`canary?${query}`)).text)
-
-// Runs a command that may fail.
-async function run(sandbox, command) {
-  try {
-    return await sandbox.commands.run(command)
-  } catch (error) {
-    if (error.exitCode === undefined) throw error
-    return error
-  }
-}
 
 const isFake = (await control('hosts')).status === 200
 

@@ -72,6 +72,16 @@ export async function get(address, options = {}) {
   return { status: response.status, headers: response.headers, text: await response.text() }
 }
 
+// Runs a command that may fail: its result, or the error with its exit code and output.
+export async function run(sandbox, command) {
+  try {
+    return await sandbox.commands.run(command)
+  } catch (error) {
+    if (error.exitCode === undefined) throw error
+    return error
+  }
+}
+
 // Starts a command in the background whose failure is not this test's subject (killed with its sandbox).
 export async function background(sandbox, command, options = {}) {
   const handle = await sandbox.commands.run(command, { background: true, timeoutMs: 0, ...options })
