@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/secret.h"
+
 namespace emulator::control {
 
 namespace asio = boost::asio;
@@ -32,16 +34,6 @@ http::Response error_response(int status, std::string_view message) {
   body["code"] = status;
   body["message"] = message;
   return json_response(status, body);
-}
-
-// In a time that tells nothing but the length.
-bool same_secret(std::string_view given, std::string_view secret) {
-  if (given.size() != secret.size()) return false;
-  unsigned differ = 0;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    differ |= static_cast<unsigned>(given[i] ^ secret[i]);
-  }
-  return differ == 0;
 }
 
 std::string host_name(std::string_view host) {
@@ -85,7 +77,7 @@ std::string ControlApi::refusal(const http::RequestHead& head, bool is_local) co
   std::string_view bearer = head.headers.get("Authorization");
   constexpr std::string_view kBearer = "Bearer ";
   bool has_token = !token_.empty() && bearer.starts_with(kBearer) &&
-                   same_secret(bearer.substr(kBearer.size()), token_);
+                   base::same_secret(bearer.substr(kBearer.size()), token_);
   if (!is_local && !has_token) {
     return "the control API is for this machine only, unless --control-token is set and sent";
   }

@@ -1,24 +1,14 @@
 #include "emulator/proxy/ingress_rules.h"
 
-#include <openssl/crypto.h>
+#include "emulator/base/secret.h"
 
 namespace emulator::proxy {
-
-namespace {
-
-// The length is no secret, the rest is compared in constant time.
-bool same(std::string_view given, std::string_view token) {
-  return given.size() == token.size() &&
-         CRYPTO_memcmp(given.data(), token.data(), token.size()) == 0;
-}
-
-}  // namespace
 
 TokenVerdict check_token(const IngressRules& rules, std::uint64_t port, std::string_view given) {
   const std::string& token = rules.traffic_token;
   if (token.empty() || port == kDaemonPort) return TokenVerdict::kPass;
   if (given.empty()) return TokenVerdict::kMissing;
-  return same(given, token) ? TokenVerdict::kPass : TokenVerdict::kInvalid;
+  return base::same_secret(given, token) ? TokenVerdict::kPass : TokenVerdict::kInvalid;
 }
 
 bool may_resume(const IngressRules& rules,
@@ -26,7 +16,7 @@ bool may_resume(const IngressRules& rules,
                 std::string_view traffic,
                 std::string_view access) {
   if (port != kDaemonPort) return check_token(rules, port, traffic) == TokenVerdict::kPass;
-  return rules.daemon_token.empty() || same(access, rules.daemon_token);
+  return rules.daemon_token.empty() || base::same_secret(access, rules.daemon_token);
 }
 
 std::string masked_host(const IngressRules& rules, std::uint64_t port) {

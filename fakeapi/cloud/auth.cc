@@ -2,22 +2,13 @@
 
 #include <algorithm>
 
+#include "emulator/base/secret.h"
+
 namespace fakeapi::cloud {
 
 namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
-
-// Takes the same time wherever the first difference is.
-bool same_secret(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |=
-        static_cast<unsigned char>(a[i]) ^ static_cast<unsigned>(static_cast<unsigned char>(b[i]));
-  }
-  return difference == 0;
-}
 
 std::string_view bearer_token(const http::Headers& headers) {
   std::string_view value = headers.get("Authorization");
@@ -43,7 +34,7 @@ base::Result<> check_key(const std::vector<std::string>& keys, const http::Heade
     return base::fail(base::Errc::kUnauthenticated, "authorization header is missing");
   }
   bool known = std::any_of(keys.begin(), keys.end(), [&](const std::string& candidate) {
-    return same_secret(candidate, key) || same_secret(candidate, token);
+    return base::same_secret(candidate, key) || base::same_secret(candidate, token);
   });
   if (known) return {};
   return base::fail(
