@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/secret.h"
+#include "emulator/control/route.h"
 
 namespace emulator::control {
 
@@ -16,24 +17,8 @@ namespace {
 
 constexpr std::size_t kLargestBody = 1U << 20U;
 
-http::Response text_response(int status, std::string json) {
-  http::Response response;
-  response.status = status;
-  response.headers.add("Content-Type", "application/json");
-  response.headers.add("Cache-Control", "no-store");
-  response.body = std::move(json);
-  return response;
-}
-
 http::Response json_response(int status, const Json& body) {
-  return text_response(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
-http::Response error_response(int status, std::string_view message) {
-  Json body;
-  body["code"] = status;
-  body["message"] = message;
-  return json_response(status, body);
+  return control::json_response(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 std::string host_name(std::string_view host) {
@@ -160,7 +145,7 @@ asio::awaitable<void> ControlApi::state(http::RoutedRequest request) {
 }
 
 asio::awaitable<void> ControlApi::clock(http::RoutedRequest request) {
-  auto response = text_response(200, clock_json(port_.clock()));
+  auto response = json_response(200, clock_json(port_.clock()));
   co_await request.connection.send(std::move(response));
 }
 
@@ -175,7 +160,7 @@ asio::awaitable<void> ControlApi::change_clock(http::RoutedRequest request) {
     bool theirs = changed.error().code() == base::Errc::kInvalidArgument;
     response = error_response(theirs ? 400 : 500, changed.error().message());
   } else {
-    response = text_response(200, clock_json(port_.clock()));
+    response = json_response(200, clock_json(port_.clock()));
   }
   co_await request.connection.send(std::move(response));
 }

@@ -13,27 +13,14 @@ namespace asio = boost::asio;
 namespace http = fakeapi::http;
 using Json = nlohmann::ordered_json;
 using base::Errc;
+using control::ControlRoute;
+using control::error_response;
+using control::json_response;
 
 namespace {
 
 constexpr std::size_t kBodyLimit = 64U << 10U;
 constexpr std::size_t kWriteSize = 32U << 10U;  // lines are sent together up to this
-
-http::Response json_response(int status, std::string body) {
-  http::Response response;
-  response.status = status;
-  response.headers.add("Content-Type", "application/json");
-  response.headers.add("Cache-Control", "no-store");
-  response.body = std::move(body);
-  return response;
-}
-
-http::Response error_response(int status, std::string_view message) {
-  Json body;
-  body["code"] = status;
-  body["message"] = message;
-  return json_response(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
 
 // ---- The log.
 

@@ -13,17 +13,11 @@
 #include <vector>
 
 #include "emulator/base/result.h"
+#include "emulator/control/route.h"
 #include "emulator/decisions/decision_log.h"
-#include "fakeapi/http/router.h"
 #include "netfilter/policy.h"
 
 namespace emulator::decisions {
-
-struct ControlRoute {
-  std::string method;
-  std::string path;
-  fakeapi::http::RouteHandler handler;
-};
 
 // What `explain` asks of the rest. All are set.
 struct Lookups {
@@ -39,6 +33,6 @@ struct Lookups {
 };
 
 // `log` outlives the handlers.
-std::vector<ControlRoute> control_routes(DecisionLog& log, Lookups lookups);
+std::vector<control::ControlRoute> control_routes(DecisionLog& log, Lookups lookups);
 
 }  // namespace emulator::decisions

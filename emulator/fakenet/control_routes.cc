@@ -9,23 +9,13 @@ namespace emulator::fakenet {
 namespace asio = boost::asio;
 namespace http = fakeapi::http;
 using Json = nlohmann::ordered_json;
+using control::ControlRoute;
+using control::error_response;
 
 namespace {
 
 http::Response json_response(int status, const Json& body) {
-  http::Response response;
-  response.status = status;
-  response.headers.add("Content-Type", "application/json");
-  response.headers.add("Cache-Control", "no-store");
-  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return response;
-}
-
-http::Response error_response(int status, std::string_view message) {
-  Json body;
-  body["code"] = status;
-  body["message"] = message;
-  return json_response(status, body);
+  return control::json_response(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 // What of the canary was asked for. Everything that is empty matches.

@@ -11,18 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "emulator/control/route.h"
 #include "emulator/fakenet/fake_internet.h"
-#include "fakeapi/http/router.h"
 
 namespace emulator::fakenet {
 
-struct ControlRoute {
-  std::string method;
-  std::string path;
-  fakeapi::http::RouteHandler handler;
-};
-
 // `internet` outlives the handlers; null: there is none.
-std::vector<ControlRoute> control_routes(FakeInternet* internet);
+std::vector<control::ControlRoute> control_routes(FakeInternet* internet);
 
 }  // namespace emulator::fakenet
