@@ -22,6 +22,7 @@ struct Ipv4Range {
   Ipv4 first{};
   unsigned prefix_length = 0;
 
+  bool operator==(const Ipv4Range&) const = default;
   bool contains(const Ipv4& address) const;
 };
 std::string to_string(const Ipv4Range& range);

@@ -76,8 +76,7 @@ base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleL
 }
 
 bool slot_rules_differ(const Policy& before, const Policy& after) {
-  if (!needs_slot_rules(before) && !needs_slot_rules(after)) return false;
-  return slot_rules(before) != slot_rules(after);
+  return slot_ranges(before) != slot_ranges(after);
 }
 
 }  // namespace netfilter

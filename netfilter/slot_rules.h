@@ -23,6 +23,15 @@ enum class Refusal { kSilent, kError };  // kError: for kernels without NFQUEUE
 // allowed.
 bool may_send_datagrams(const Policy& policy);
 
+// What the rules of a policy say, without the words: two policies with the same ranges have the
+// same rules, and none at all when both are empty.
+struct SlotRanges {
+  std::vector<Ipv4Range> allowed;
+  std::vector<Ipv4Range> denied;
+  bool operator==(const SlotRanges&) const = default;
+};
+SlotRanges slot_ranges(const Policy& policy);
+
 // The whole `filter` table, replacing what the slot had (iptables-restore without --noflush). An
 // unrestricting policy gives the empty table. No rule uses connection tracking: every packet is
 // judged anew, going out by its destination and coming in by its source, so a tightened policy ends
