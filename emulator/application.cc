@@ -184,6 +184,7 @@ Application::Step Application::start_service() {
   hooks.apply_policy = [this](auto netns, auto policy) {
     return network_->apply_policy(std::move(netns), std::move(policy));
   };
+  hooks.close_slot = [this](auto netns) { return network_->close_slot(std::move(netns)); };
   hooks.disk = [this](std::uint64_t size) {
     auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
     return sandboxes::DiskFigures{disk.used, disk.total};

@@ -39,6 +39,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns,
                                std::shared_ptr<const netfilter::Policy> policy)>
         apply_policy;
+    // Makes sure that nothing leaves a slot into which a policy could not be put. Optional.
+    std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns)> close_slot;
     // The disk that sandboxes write to; a sandbox of this size (bytes) has so much of it.
     std::function<DiskFigures(std::uint64_t size)> disk = [](std::uint64_t size) {
       return DiskFigures{0, size};

@@ -56,6 +56,8 @@ base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr po
                         ? std::move(policy)
                         : std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
   hooks_.policy_changed(id);
+  // The proxy first, at once; it is this process, and nothing of it can fail.
+  if (!applied && hooks_.close_slot) (void)co_await hooks_.close_slot(sandbox->slot.netns());
   co_return applied;
 }
 

@@ -43,6 +43,7 @@ class LocalSandboxServiceTest : public testing::Test {
     hooks.apply_policy = [this](auto, std::shared_ptr<const netfilter::Policy> policy) {
       return load_policy(std::move(policy));
     };
+    hooks.close_slot = [this](auto) { return note_closing(); };
     hooks.policy_changed = [this](const std::string& id) { changed.push_back(id); };
     service = std::make_unique<LocalSandboxService>(context.get_executor(), clock, templates,
                                                     blanks, hooks);
@@ -83,6 +84,10 @@ class LocalSandboxServiceTest : public testing::Test {
     loaded.push_back(policy->denied().empty() ? "open" : policy->denied()[0].rule);
     co_return base::Result<>();
   }
+  base::Task<> note_closing() {
+    closings.push_back(changed.size());
+    co_return base::Result<>();
+  }
   // Whether 1.1.1.1:443 may be reached.
   bool open(const std::string& id) {
     auto policy = service->policy_of(id);
@@ -117,6 +122,8 @@ class LocalSandboxServiceTest : public testing::Test {
   tests::FakeWorld world;
   std::string failing;
   std::vector<std::string> cut;
+  // For each closing of a slot: how many changes the proxy had heard of by then.
+  std::vector<std::size_t> closings;
   std::vector<std::string> loaded;   // first rules of the policies that went to the kernel
   std::vector<std::string> changed;  // whose live connections were judged anew
   std::vector<int> slots_made;
@@ -445,6 +452,7 @@ TEST_F(LocalSandboxServiceTest, AFailedChangeClosesTheSandboxUntilOneSucceeds) {
   EXPECT_FALSE(run(service->set_network(id, lists({}, {"8.8.8.8"}), std::nullopt)));
   EXPECT_FALSE(open(id)) << "closed, although the new policy would have allowed it";
   EXPECT_EQ(changed, std::vector<std::string>{id});
+  EXPECT_EQ(closings, std::vector<std::size_t>{1}) << "the proxy first, then the slot";
   failing.clear();
   ASSERT_TRUE(run(service->set_network(id, lists({}, {"0.0.0.0/0"}), std::nullopt)));
   EXPECT_EQ(loaded.size(), 1U) << "loaded although it looks like what a closed slot has";
