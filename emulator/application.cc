@@ -171,8 +171,8 @@ Application::Step Application::start_network() {
 
 Application::Step Application::start_service() {
   sandboxes::FailStep fail_step = fail_step_from_environment();
-  auto make_slot = [this](int index, std::uint32_t serial) {
-    return netfilter::make_slot(network_->network(), index, serial);
+  auto make_slot = [this](int index, std::uint32_t serial, bool used) {
+    return netfilter::make_slot(network_->network(), index, serial, used);
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
                                                  std::max(options_.pool, kReadySlots));

@@ -131,7 +131,7 @@ class LocalSandboxServiceTest : public testing::Test {
   tests::FakeRuntime runtime{context.get_executor(), world};
   std::shared_ptr<SlotPool> slots = std::make_shared<SlotPool>(
       blocking,
-      [this](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+      [this](int index, std::uint32_t, bool) -> base::Result<netfilter::Slot> {
         netfilter::Slot slot;
         slot.index = index;
         slot.address = "10.71.0." + std::to_string(index);
