@@ -299,6 +299,18 @@ base::Result<> NetlinkSocket::commit(const NetlinkBatch& batch) {
   return outcome;
 }
 
+base::Result<bool> local_by_error(int error_number) {
+  switch (error_number) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EACCES:
+    case EINVAL:
+      return false;
+    default:
+      return base::fail(base::os_error("ask for a route", error_number));
+  }
+}
+
 base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
   NetlinkBatch batch;
   rtmsg route{};
@@ -324,7 +336,13 @@ base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
     if (static_cast<std::size_t>(count) < sizeof answer) continue;
     std::memcpy(&answer, buffer.data(), sizeof answer);
     if (answer.nlmsg_seq != queries_) continue;
-    if (answer.nlmsg_type != RTM_NEWROUTE) return false;  // an error: there is no route
+    if (answer.nlmsg_type == NLMSG_ERROR) {
+      nlmsgerr refused{};
+      std::memcpy(&refused, buffer.data() + aligned(sizeof answer), sizeof refused);
+      return local_by_error(-refused.error);
+    }
+    if (answer.nlmsg_type != RTM_NEWROUTE)
+      return base::fail(base::Errc::kInternal, "no answer to the question for a route");
     std::memcpy(&route, buffer.data() + aligned(sizeof answer), sizeof route);
     return route.rtm_type == RTN_LOCAL || route.rtm_type == RTN_BROADCAST;
   }

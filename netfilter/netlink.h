@@ -94,6 +94,10 @@ class NetlinkSocket {
   std::uint32_t queries_ = 0;
 };
 
+// What an error number says of a route that was asked for: there is none (unreachable, blackhole,
+// prohibit), so the address is not local; anything else is an error of the asking.
+base::Result<bool> local_by_error(int error_number);
+
 // The index of `lo` in every network namespace.
 inline constexpr int kLoopbackIndex = 1;
 
