@@ -100,7 +100,10 @@ void LocalSandboxService::show_ingress(Sandbox& sandbox) {
     sandbox.traffic_token = base::random_hex(32);
   }
   sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
+  bool was_public = sandbox.ingress->traffic_token.empty();
   sandbox.ingress->traffic_token = sandbox.info.traffic_access_token;
+  // WebSockets and long answers that began without a token.
+  if (was_public && !sandbox.ingress->traffic_token.empty()) sandbox.connections->cut_public();
   sandbox.ingress->daemon_token = sandbox.info.envd_access_token;
   sandbox.ingress->host_mask = network.mask_request_host.value_or("");
 }

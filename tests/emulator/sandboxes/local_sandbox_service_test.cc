@@ -412,6 +412,19 @@ TEST_F(LocalSandboxServiceTest, Net57APolicyIsInForceBeforeTheSandboxIsKnown) {
   EXPECT_EQ(loaded.back(), "allowInternetAccess=false");
 }
 
+TEST_F(LocalSandboxServiceTest, SlowAgentsAreToldTheClockAtTheSameTime) {
+  for (int i = 0; i < 10; ++i) make();
+  world.answering_takes = 200ms;
+  fakeapi::envd::ClockSetting setting;
+  setting.offset_ms = 60000;
+  auto started = std::chrono::steady_clock::now();
+  int told = world.clock_messages;
+  run(service->clock_changed(setting));
+  EXPECT_EQ(world.clock_messages, told + 10);
+  EXPECT_LT(std::chrono::steady_clock::now() - started, 1500ms) << "not 10 times 200 ms";
+  world.answering_takes = {};
+}
+
 TEST_F(LocalSandboxServiceTest, APolicyThatCannotBeLoadedRefusesTheSandbox) {
   failing = "load";
   cloud::NewSandbox request;
