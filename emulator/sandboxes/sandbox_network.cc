@@ -1,6 +1,7 @@
 // LocalSandboxService: what may leave a sandbox, and who may come in.
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/base/log_budget.h"
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "netfilter/slot_policy.h"
@@ -22,8 +23,14 @@ base::Result<LocalSandboxService::PolicyPtr> LocalSandboxService::compile(
   }
   lists.internet_access = allow_internet_access.value_or(true);
   SANDLOT_TRY(netfilter::Policy policy, netfilter::Policy::compile(lists));
-  for (const std::string& rule : policy.ineffective()) {
-    base::log::warn("policy.no_effect", {{"entry", rule}});
+  // One line a policy, however long its lists, and not for each of many creates.
+  static base::LogBudget lines;
+  if (!policy.ineffective().empty()) {
+    if (auto skipped = lines.take()) {
+      base::log::warn("policy.no_effect", {{"entry", policy.ineffective().front()},
+                                           {"entries", std::to_string(policy.ineffective().size())},
+                                           {"skipped", *skipped}});
+    }
   }
   return std::make_shared<const netfilter::Policy>(std::move(policy));
 }
