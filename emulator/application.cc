@@ -275,6 +275,7 @@ Application::Step Application::start_listening() {
   }
   fakeapi::cloud::CloudOptions cloud;
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
+  cloud.network_immutable = options_.network_immutable;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
