@@ -171,8 +171,8 @@ Application::Step Application::start_network() {
 
 Application::Step Application::start_service() {
   sandboxes::FailStep fail_step = fail_step_from_environment();
-  auto make_slot = [this](int index, std::uint32_t serial) {
-    return netfilter::make_slot(network_->network(), index, serial);
+  auto make_slot = [this](int index, std::uint32_t serial, bool used) {
+    return netfilter::make_slot(network_->network(), index, serial, used);
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
                                                  std::max(options_.pool, kReadySlots));
@@ -184,6 +184,7 @@ Application::Step Application::start_service() {
   hooks.apply_policy = [this](auto netns, auto policy) {
     return network_->apply_policy(std::move(netns), std::move(policy));
   };
+  hooks.close_slot = [this](auto netns) { return network_->close_slot(std::move(netns)); };
   hooks.disk = [this](std::uint64_t size) {
     auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
     return sandboxes::DiskFigures{disk.used, disk.total};
@@ -274,6 +275,7 @@ Application::Step Application::start_listening() {
   }
   fakeapi::cloud::CloudOptions cloud;
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
+  cloud.network_immutable = options_.network_immutable;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);

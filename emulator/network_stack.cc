@@ -191,6 +191,12 @@ base::Task<> NetworkStack::apply_policy(std::shared_ptr<const base::UniqueFd> ne
   co_return co_await base::offload(blocking_, std::move(work));
 }
 
+base::Task<> NetworkStack::close_slot(std::shared_ptr<const base::UniqueFd> netns) {
+  netfilter::RuleLoader loader{network_->slot_restore_tool(), run_dir_};
+  auto work = [netns, loader] { return netfilter::close_slot(netns->get(), loader); };
+  co_return co_await base::offload(blocking_, std::move(work));
+}
+
 asio::awaitable<void> NetworkStack::stop() {
   co_await egress_->stop();
   if (forwarder_) co_await forwarder_->stop();

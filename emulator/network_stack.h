@@ -56,6 +56,8 @@ class NetworkStack {
   // Makes the kernel of the sandbox's network obey `policy`, off the loop.
   base::Task<> apply_policy(std::shared_ptr<const base::UniqueFd> netns,
                             std::shared_ptr<const netfilter::Policy> policy);
+  // After a policy that could not be applied.
+  base::Task<> close_slot(std::shared_ptr<const base::UniqueFd> netns);
   // Before the first sandbox that may send anything but TCP (WayOut).
   boost::asio::awaitable<void> open_for_datagrams() {
     return way_out_.open_for_datagrams(blocking_);

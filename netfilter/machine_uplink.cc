@@ -2,15 +2,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <chrono>
-#include <cstddef>
-#include <cstring>
-#include <thread>
 
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
@@ -30,29 +23,12 @@ using base::Result;
 // instance.
 constexpr Ipv4 kPool = {169, 254, 71, 0};
 constexpr const char* kForward = "ipv4/ip_forward";
+// As text. A part of them would look as if ours were not there.
+constexpr std::size_t kMostRules = 64U << 20U;
 
 fs::path record_file(const fs::path& run_dir) {
   return run_dir / kUplinkRecord;
 }
-// One instance at a time per network namespace, whatever their directories: a name that only one
-// socket of the namespace can have, and that goes with its process.
-Result<base::UniqueFd> lock_machine() {
-  constexpr std::string_view kName("\0sandlot uplink", 15);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(&address.sun_path, kName.data(), kName.size());
-  auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + kName.size());
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return base::fail_errno("open a socket");
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
-    if (errno != EADDRINUSE || std::chrono::steady_clock::now() > deadline)
-      return base::fail_errno("wait for another emulator's uplink");
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return fd;
-}
-
 std::string save_tool(const std::string& restore_tool) {
   return restore_tool.substr(0, restore_tool.rfind("-restore")) + "-save";
 }
@@ -61,7 +37,9 @@ Result<std::string> run(std::vector<std::string> argv, const std::string& input 
   base::ToolSpec spec;
   spec.argv = std::move(argv);
   spec.stdin_text = input;
+  spec.output_limit = kMostRules;
   SANDLOT_TRY(auto output, base::run_tool(spec));
+  if (output.cut) return base::fail(base::Errc::kTooLarge, spec.argv[0] + " says more than 64 MiB");
   if (output.exit_code == 0) return output.out;
   return base::fail(base::Errc::kUnavailable, spec.argv[0] + ": " + output.err);
 }
@@ -75,8 +53,11 @@ Result<> restore(const std::string& tool, const std::string& rules) {
 // The back-end whose rules the machine has already, so that both do not apply at once
 // (contract-network 5.4); else the one that made the switch's.
 Result<std::string> choose_tool(const SwitchNamespace& network) {
-  SANDLOT_TRY(auto tables, base::read_file("/proc/thread-self/net/ip_tables_names"));
-  if (tables.empty()) return network.restore_tool();
+  auto tables = base::read_file("/proc/thread-self/net/ip_tables_names");
+  // A kernel without the legacy back-end has no such file.
+  bool none = !tables && tables.error().code() == base::Errc::kNotFound;
+  if (!tables && !none) return base::fail(std::move(tables).error());
+  if (none || tables->empty()) return network.restore_tool();
   auto saved = run({"iptables-legacy-save"});
   bool used = saved && saved->find("\n-A ") != std::string::npos;
   return used ? std::string("iptables-legacy-restore") : network.restore_tool();
@@ -125,33 +106,40 @@ void write_back(const UplinkRecord& record) {
   }
 }
 
+enum class Proof { kRules, kDescriptor };
+
 // Undoes it, from inside the machine's namespace, with its lock. The rules go last but one, and
-// nothing is changed without them: they prove that this is the namespace.
+// nothing is changed without them if they have to prove that this is the namespace. Who has held a
+// descriptor of it needs no proof: somebody may have flushed all rules, and forwarding is still on.
 Result<std::vector<std::string>> undo(const std::string& instance,
                                       const UplinkRecord& record,
+                                      Proof proof,
                                       bool dry_run) {
   std::vector<std::string> removed;
   SANDLOT_TRY(std::string saved, run({save_tool(record.tool)}));
   std::string removal = removal_of(saved, instance);
-  if (removal.empty()) return removed;
+  if (removal.empty() && proof == Proof::kRules) return removed;
   removed.push_back("rules of sandlot:" + instance + " in the machine's network");
   if (dry_run) return removed;
   auto others = records_in(saved);
   bool last =
       others.empty() || (others.size() == 1 && others[0].ends_with("/" + instance + "/uplink"));
   if (last) write_back(record);
-  SANDLOT_CHECK(restore(record.tool, removal));
+  if (!removal.empty()) SANDLOT_CHECK(restore(record.tool, removal));
   return removed;
 }
 
-Result<std::vector<std::string>> undo_in(int machine, const fs::path& run_dir, bool dry_run) {
+Result<std::vector<std::string>> undo_in(int machine,
+                                         const fs::path& run_dir,
+                                         Proof proof,
+                                         bool dry_run) {
   std::vector<std::string> removed;
   auto text = base::read_file(record_file(run_dir), 1U << 20U);
   if (!text) return removed;
   SANDLOT_TRY(auto record, UplinkRecord::parse(*text));
   auto done = run_in_netns(machine, [&]() -> Result<> {
-    SANDLOT_TRY(auto lock, lock_machine());
-    SANDLOT_TRY(removed, undo(run_dir.filename(), record, dry_run));
+    SANDLOT_TRY(auto lock, lock_uplinks());
+    SANDLOT_TRY(removed, undo(run_dir.filename(), record, proof, dry_run));
     return {};
   });
   if (!done) return base::fail(std::move(done).error());
@@ -211,7 +199,7 @@ Result<std::unique_ptr<MachineUplink>> MachineUplink::open(const SwitchNamespace
   // From here on whatever has been done is undone by its destructor.
   std::unique_ptr<MachineUplink> uplink(new MachineUplink(std::move(machine), run_dir));
   auto made = run_on_thread([&]() -> Result<> {
-    SANDLOT_TRY(auto lock, lock_machine());
+    SANDLOT_TRY(auto lock, lock_uplinks());
     return connect(network, run_dir, uplink->machine_.get());
   });
   if (!made) return base::fail(std::move(made).error().context("uplink to the machine's network"));
@@ -219,7 +207,7 @@ Result<std::unique_ptr<MachineUplink>> MachineUplink::open(const SwitchNamespace
 }
 
 MachineUplink::~MachineUplink() {
-  auto removed = undo_in(machine_.get(), run_dir_, false);
+  auto removed = undo_in(machine_.get(), run_dir_, Proof::kDescriptor, false);
   if (removed) {
     ::unlink(record_file(run_dir_).c_str());
   } else {
@@ -234,7 +222,7 @@ Result<std::vector<std::string>> remove_left_uplink(const fs::path& run_dir, boo
   if (!record) return std::vector<std::string>();  // it ended while it wrote: before any change
   auto machine = find_netns(record->netns);
   if (!machine) return std::vector<std::string>();
-  return undo_in(machine->get(), run_dir, dry_run);
+  return undo_in(machine->get(), run_dir, Proof::kRules, dry_run);
 }
 
 }  // namespace netfilter

@@ -48,7 +48,7 @@ void NetlinkBatch::begin(std::string what,
                          std::uint16_t type,
                          std::uint16_t flags,
                          const Header& header) {
-  requests_.push_back({std::move(what), bytes_.size()});
+  requests_.push_back({std::move(what), bytes_.size(), 0});
   nlmsghdr message{};
   message.nlmsg_type = type;
   message.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
@@ -194,6 +194,41 @@ void NetlinkBatch::add_local_default(int index) {
   end();
 }
 
+namespace {
+
+// A default route cannot be beaten by another one with the same metric, but by two halves.
+constexpr std::array<Ipv4, 2> kHalves = {{{0, 0, 0, 0}, {128, 0, 0, 0}}};
+
+rtmsg blackhole() {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  route.rtm_dst_len = 1;
+  route.rtm_table = RT_TABLE_MAIN;
+  route.rtm_protocol = RTPROT_STATIC;
+  route.rtm_scope = RT_SCOPE_UNIVERSE;
+  route.rtm_type = RTN_BLACKHOLE;
+  return route;
+}
+
+}  // namespace
+
+void NetlinkBatch::add_blackholes() {
+  for (const Ipv4& half : kHalves) {
+    begin("add blackhole", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, blackhole());
+    attribute(RTA_DST, half.data(), half.size());
+    end();
+  }
+}
+
+void NetlinkBatch::delete_blackholes() {
+  for (const Ipv4& half : kHalves) {
+    begin("delete blackhole", RTM_DELROUTE, 0, blackhole());
+    requests_.back().ignored = ESRCH;
+    attribute(RTA_DST, half.data(), half.size());
+    end();
+  }
+}
+
 void NetlinkBatch::add_neighbour(int index, const Ipv4& address, const Mac& mac) {
   ndmsg neighbour{};
   neighbour.ndm_family = AF_INET;
@@ -248,8 +283,9 @@ base::Result<> NetlinkSocket::commit(const NetlinkBatch& batch) {
         ++answered;
         nlmsgerr answer{};
         std::memcpy(&answer, at + aligned(sizeof(nlmsghdr)), sizeof answer);
-        if (answer.error != 0 && outcome) {
-          std::string what = batch.requests_[header->nlmsg_seq - 1].what;
+        const auto& request = batch.requests_[header->nlmsg_seq - 1];
+        if (answer.error != 0 && answer.error != -request.ignored && outcome) {
+          std::string what = request.what;
           std::string words = explanation(*header);
           if (!words.empty()) what += " (" + words + ")";
           outcome = base::fail(base::os_error(what, -answer.error));
@@ -261,6 +297,18 @@ base::Result<> NetlinkSocket::commit(const NetlinkBatch& batch) {
     }
   }
   return outcome;
+}
+
+base::Result<bool> local_by_error(int error_number) {
+  switch (error_number) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EACCES:
+    case EINVAL:
+      return false;
+    default:
+      return base::fail(base::os_error("ask for a route", error_number));
+  }
 }
 
 base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
@@ -288,7 +336,13 @@ base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
     if (static_cast<std::size_t>(count) < sizeof answer) continue;
     std::memcpy(&answer, buffer.data(), sizeof answer);
     if (answer.nlmsg_seq != queries_) continue;
-    if (answer.nlmsg_type != RTM_NEWROUTE) return false;  // an error: there is no route
+    if (answer.nlmsg_type == NLMSG_ERROR) {
+      nlmsgerr refused{};
+      std::memcpy(&refused, buffer.data() + aligned(sizeof answer), sizeof refused);
+      return local_by_error(-refused.error);
+    }
+    if (answer.nlmsg_type != RTM_NEWROUTE)
+      return base::fail(base::Errc::kInternal, "no answer to the question for a route");
     std::memcpy(&route, buffer.data() + aligned(sizeof answer), sizeof route);
     return route.rtm_type == RTN_LOCAL || route.rtm_type == RTN_BROADCAST;
   }

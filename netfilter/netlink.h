@@ -42,6 +42,11 @@ class NetlinkBatch {
   void add_default_route(int index, const Ipv4& gateway);
   // Every address that no other route knows is this namespace's own.
   void add_local_default(int index);
+  // Nothing leaves by any route but those more exact than one half of all addresses: the default
+  // route has no turn any more, flows that have one included. Existing ones are taken over.
+  void add_blackholes();
+  // Undoes it; does nothing when there is none.
+  void delete_blackholes();
   // A permanent neighbour: no ARP is ever sent for it.
   void add_neighbour(int index, const Ipv4& address, const Mac& mac);
 
@@ -50,6 +55,7 @@ class NetlinkBatch {
   struct Request {
     std::string what;  // for the error
     std::size_t at;    // where its header starts in bytes_
+    int ignored = 0;   // an error number that is none
   };
 
   template <class Header>
@@ -87,6 +93,10 @@ class NetlinkSocket {
   base::UniqueFd fd_;
   std::uint32_t queries_ = 0;
 };
+
+// What an error number says of a route that was asked for: there is none (unreachable, blackhole,
+// prohibit), so the address is not local; anything else is an error of the asking.
+base::Result<bool> local_by_error(int error_number);
 
 // The index of `lo` in every network namespace.
 inline constexpr int kLoopbackIndex = 1;

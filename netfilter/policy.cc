@@ -215,7 +215,7 @@ base::Result<Policy> Policy::compile(const PolicyLists& lists) {
 
 Policy Policy::closed() {
   Policy policy;
-  policy.denied_.push_back({{}, "policy could not be applied"});
+  policy.denied_.push_back({{}, kNotApplied});
   return policy;
 }
 

@@ -28,6 +28,9 @@ struct PolicyLists {
   bool internet_access = true;         // false replaces deny_out by 0.0.0.0/0 (NET-5, NET-9)
 };
 
+// The rule of Policy::closed().
+inline constexpr const char* kNotApplied = "policy could not be applied";
+
 class Policy {
  public:
   struct AddressRule {
@@ -47,7 +50,7 @@ class Policy {
   // for which `internet_access` does not count (NET-10); with one domain, 8.8.8.8 is allowed as a
   // whole (NET-29, NET-30, NET-31). IPv6 entries are accepted and have no effect.
   static base::Result<Policy> compile(const PolicyLists& lists);
-  // Nothing leaves. What a sandbox gets when its policy could not be applied.
+  // Nothing leaves. What a sandbox gets when its policy could not be applied (kNotApplied).
   static Policy closed();
 
   // In the order of the lists, host bits masked (NET-24).

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include "emulator/base/log.h"
 #include "emulator/base/posix.h"
+#include "netfilter/conntrack.h"
 #include "netfilter/netlink.h"
 #include "netfilter/netns.h"
 #include "netfilter/network.h"
@@ -54,6 +56,12 @@ base::Result<> set_slot_sysctls() {
   return {};
 }
 
+// Otherwise what the far end of an old flow still sends would reach the heir of the address.
+void forget_flows(const Ipv4& address) {
+  auto forgotten = forget_flows_of(address);
+  if (!forgotten) base::log::debug("slot.flows", {{"error", forgotten.error().message()}});
+}
+
 NetlinkBatch outer_batch(const Plan& plan, int netns_fd) {
   NetlinkBatch batch;
   batch.add_veth(plan.outer, plan.inner, netns_fd);
@@ -74,7 +82,10 @@ NetlinkBatch inner_batch(const Plan& plan) {
 
 }  // namespace
 
-base::Result<Slot> make_slot(const SwitchNamespace& network, int index, std::uint32_t serial) {
+base::Result<Slot> make_slot(const SwitchNamespace& network,
+                             int index,
+                             std::uint32_t serial,
+                             bool used) {
   if (index < 0 || index >= kSlots) {
     return base::fail(base::Errc::kInvalidArgument,
                       "slot " + std::to_string(index) + " does not exist");
@@ -94,6 +105,7 @@ base::Result<Slot> make_slot(const SwitchNamespace& network, int index, std::uin
     SANDLOT_TRY(auto inside, NetlinkSocket::open());
     if (::setns(network.fd(), CLONE_NEWNET) != 0)
       return base::fail_errno("enter the switch namespace");
+    if (used) forget_flows(plan.address);
     SANDLOT_TRY(auto outside, NetlinkSocket::open());
     SANDLOT_CHECK(outside.commit(outer_batch(plan, slot.netns.get())));
     return inside.commit(inner_batch(plan));

@@ -10,6 +10,7 @@
 #include "emulator/base/posix.h"
 #include "emulator/base/run_tool.h"
 #include "emulator/base/scope_exit.h"
+#include "netfilter/netlink.h"
 #include "netfilter/netns.h"
 #include "netfilter/network.h"
 #include "netfilter/slot_rules.h"
@@ -25,6 +26,27 @@ std::filesystem::path new_lock_file(const std::filesystem::path& directory) {
   return directory / ("xtables-" + std::to_string(++serial) + ".lock");
 }
 
+// From inside the slot, which now has the rules that were asked for: what block() did is undone.
+base::Result<> let_out() {
+  SANDLOT_TRY(auto netlink, NetlinkSocket::open());
+  NetlinkBatch batch;
+  batch.delete_blackholes();
+  return netlink.commit(batch);
+}
+
+// Without any program: nothing goes out by eth0, and nothing comes in from where there is no way
+// back.
+base::Result<> block(int netns_fd) {
+  return run_in_netns(netns_fd, []() -> base::Result<> {
+    SANDLOT_TRY(auto netlink, NetlinkSocket::open());
+    NetlinkBatch batch;
+    batch.add_blackholes();
+    SANDLOT_CHECK(netlink.commit(batch));
+    SANDLOT_TRY(auto sysctls, NetSysctls::open());
+    return sysctls.set("ipv4/conf/eth0/rp_filter", "1");
+  });
+}
+
 base::Result<> load(int netns_fd, const std::string& rules, const RuleLoader& loader) {
   std::filesystem::path lock = new_lock_file(loader.lock_directory);
   base::ScopeExit remove([&] { ::unlink(lock.c_str()); });
@@ -34,7 +56,7 @@ base::Result<> load(int netns_fd, const std::string& rules, const RuleLoader& lo
   spec.environment = {{"XTABLES_LOCKFILE", lock.string()}};
   return run_in_netns(netns_fd, [&]() -> base::Result<> {
     SANDLOT_TRY(auto output, base::run_tool(spec));
-    if (output.exit_code == 0) return {};
+    if (output.exit_code == 0) return let_out();
     return base::fail(base::Errc::kUnavailable, loader.restore_tool + ": " + output.err);
   });
 }
@@ -70,9 +92,17 @@ base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleL
   auto applied = load_policy(netns_fd, policy, loader);
   if (applied) return {};
   base::log::error("policy.not_applied", {{"error", applied.error().message()}});
+  return base::fail(std::move(applied).error().context("network policy"));
+}
+
+base::Result<> close_slot(int netns_fd, const RuleLoader& loader) {
+  // First what is sure, and at once: a program may hang for half a minute.
+  auto blocked = block(netns_fd);
+  if (blocked) return {};
+  base::log::error("policy.not_blocked", {{"error", blocked.error().message()}});
   auto closed = load_policy(netns_fd, Policy::closed(), loader);
   if (!closed) base::log::error("policy.not_closed", {{"error", closed.error().message()}});
-  return base::fail(std::move(applied).error().context("network policy"));
+  return closed;
 }
 
 bool slot_rules_differ(const Policy& before, const Policy& after) {

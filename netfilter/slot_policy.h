@@ -26,10 +26,14 @@ std::string choose_slot_tool(const std::string& otherwise,
                              const std::filesystem::path& lock_directory);
 
 // Replaces the slot's rules in one step: packets meet the old ones or the new ones, never none.
-// Runs one program (1-3 ms, with nft 8-16); blocking. On an error the slot is closed for everything
-// but TCP as far as that still works; the caller closes TCP (Policy::closed for the proxy) and
-// fails the request.
+// Runs one program (1-3 ms, with nft 8-16); blocking. After an error the slot has its old rules:
+// the caller closes TCP (Policy::closed for the proxy), calls close_slot and fails the request.
 base::Result<> apply_slot_policy(int netns_fd, const Policy& policy, const RuleLoader& loader);
+
+// Nothing leaves the slot any more, by any protocol, until apply_slot_policy succeeds. By two
+// routes that lead nowhere, which takes no program and no time; by rules if the kernel refuses
+// those. Blocking.
+base::Result<> close_slot(int netns_fd, const RuleLoader& loader);
 
 // Whether going from one policy to the other changes what is in the slot.
 bool slot_rules_differ(const Policy& before, const Policy& after);

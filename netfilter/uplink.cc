@@ -6,10 +6,13 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -77,6 +80,23 @@ base::Result<std::vector<Ipv4>> own_addresses() {
 
 }  // namespace
 
+base::Result<base::UniqueFd> lock_uplinks() {
+  constexpr std::string_view kName("\0sandlot uplink", 15);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(&address.sun_path, kName.data(), kName.size());
+  auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + kName.size());
+  base::UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return base::fail_errno("open a socket");
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    if (errno != EADDRINUSE || std::chrono::steady_clock::now() > deadline)
+      return base::fail_errno("wait for another emulator's uplink");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return fd;
+}
+
 base::Result<int> connect_uplink(const SwitchNamespace& network, int far_netns, const FarEnd& far) {
   auto near = run_in_netns(network.fd(), [&]() -> base::Result<> {
     SANDLOT_TRY(auto netlink, NetlinkSocket::open());
@@ -143,6 +163,13 @@ base::Result<std::unique_ptr<NamedUplink>> NamedUplink::open(const SwitchNamespa
                                                              base::UniqueFd far_netns,
                                                              std::string link) {
   constexpr Ipv4 kPool = {203, 0, 113, 0};  // TEST-NET-3, as a public address would be
+  // Until the addresses are on the link: another emulator may use the same namespace.
+  base::UniqueFd lock;
+  auto locked = run_in_netns(far_netns.get(), [&]() -> base::Result<> {
+    SANDLOT_TRY(lock, lock_uplinks());
+    return {};
+  });
+  if (!locked) return base::fail(std::move(locked).error());
   SANDLOT_TRY(auto far, free_far_end(far_netns.get(), kPool, link));
   std::unique_ptr<NamedUplink> uplink(new NamedUplink(std::move(far_netns), std::move(link)));
   SANDLOT_CHECK(connect_uplink(network, uplink->far_netns_.get(), far));

@@ -40,6 +40,11 @@ base::Result<int> connect_uplink(const SwitchNamespace& network,
 // Blocks for 30 ms and more.
 base::Result<> remove_uplink(int far_netns, const std::string& name);
 
+// One instance at a time per network namespace, whatever their directories: a name that only one
+// socket of the calling thread's namespace can have, and that goes with its process. Held while
+// rules and addresses are looked at and changed. Waits up to 20 s.
+base::Result<base::UniqueFd> lock_uplinks();
+
 // A /30 of `pool`.0/24 in which the namespace has no address yet: several emulators may lead to one
 // namespace. kResourceExhausted when all 64 are taken.
 base::Result<FarEnd> free_far_end(int far_netns, const Ipv4& pool, std::string name);

@@ -96,7 +96,7 @@ struct Stream {
 };
 
 // Takes what is there; closes the stream at its end.
-void drain(Stream& stream, std::size_t limit) {
+void drain(Stream& stream, std::size_t limit, bool& cut) {
   std::array<char, 16384> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   while (stream.fd) {
     auto count = ::read(stream.fd.get(), buffer.data(), buffer.size());
@@ -108,12 +108,16 @@ void drain(Stream& stream, std::size_t limit) {
     }
     std::size_t room = limit - std::min(limit, stream.text->size());
     stream.text->append(buffer.data(), std::min(room, static_cast<std::size_t>(count)));
+    cut = cut || static_cast<std::size_t>(count) > room;
   }
 }
 
 // Collects both streams until the process has ended; false when the deadline came first. A
 // grandchild that keeps a stream open is not waited for.
-bool collect_until_exit(int pidfd, std::array<Stream, 2>& streams, const ToolSpec& spec) {
+bool collect_until_exit(int pidfd,
+                        std::array<Stream, 2>& streams,
+                        const ToolSpec& spec,
+                        bool& cut) {
   auto deadline = Clock::now() + spec.timeout;
   for (;;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -122,7 +126,7 @@ bool collect_until_exit(int pidfd, std::array<Stream, 2>& streams, const ToolSpe
                               pollfd{streams[1].fd.get(), POLLIN, 0}};
     int ready = ::poll(set.data(), set.size(), static_cast<int>(left.count()) + 1);
     if (ready < 0 && errno != EINTR) return false;
-    for (Stream& stream : streams) drain(stream, spec.output_limit);
+    for (Stream& stream : streams) drain(stream, spec.output_limit, cut);
     if (ready > 0 && set[0].revents != 0) return true;
   }
 }
@@ -180,12 +184,12 @@ Result<ToolOutput> run_tool(const ToolSpec& spec) {
   ToolOutput output;
   std::array<Stream, 2> streams{Stream{std::move(out_pipe.first), &output.out},
                                 Stream{std::move(err_pipe.first), &output.err}};
-  bool ended = pidfd && collect_until_exit(pidfd.get(), streams, spec);
+  bool ended = pidfd && collect_until_exit(pidfd.get(), streams, spec, output.cut);
   if (!ended) ::kill(child.id(), SIGKILL);
   child.wait(error);
   if (!ended) return fail(Errc::kDeadlineExceeded, program + ": killed after its time limit");
   if (error) return fail(os_error("wait for " + program, error.value()));
-  for (Stream& stream : streams) drain(stream, spec.output_limit);
+  for (Stream& stream : streams) drain(stream, spec.output_limit, output.cut);
   int status = child.native_exit_code();
   output.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return output;

@@ -29,6 +29,7 @@ struct ToolOutput {
   int exit_code = 0;  // 128 + signal when a signal ended it
   std::string out = {};
   std::string err = {};
+  bool cut = false;  // there was more than `output_limit`
 };
 
 // A program that ends with any exit code is a ToolOutput; errors are: kNotFound (no such program),

@@ -32,20 +32,27 @@ std::string text_of(const Json& body, const char* key) {
   return body.contains(key) && body[key].is_string() ? body[key].get<std::string>() : "";
 }
 
+// Whatever answers on that port may not be Sandlot: nothing in its body is taken for granted.
+Json list_of(const Json& body, const char* key) {
+  return body.contains(key) && body[key].is_array() ? body[key] : Json::array();
+}
+
 void print(const Json& body, const std::string& destination) {
   std::cout << text_of(body, "decision") << ": " << destination << " (" << text_of(body, "protocol")
             << " " << text_of(body, "destinationIP");
-  if (const Json port = body.value("destinationPort", Json(0)); port != 0) std::cout << ":" << port;
+  const Json port = body.contains("destinationPort") ? body["destinationPort"] : Json(0);
+  if (port.is_number_unsigned() && port != 0) std::cout << ":" << port;
   const std::string name = text_of(body, "serverName");
   if (!name.empty()) std::cout << ", shows the name " << name;
   std::cout << ")\nrule: " << text_of(body, "rule") << "\n";
-  for (const Json& step : body.value("trace", Json::array())) {
-    const bool matched = step.value("matched", false);
+  for (const Json& step : list_of(body, "trace")) {
+    const bool matched = step.contains("matched") && step["matched"] == true;
     std::cout << (matched ? "  -> " : "     ") << text_of(step, "rule") << "\n";
   }
-  for (const Json& target : body.value("dials", Json::array()))
-    std::cout << "dials: " << target.get<std::string>() << "\n";
-  if (const Json dns = body.value("dns", Json::object()); text_of(dns, "decision") == "blocked") {
+  for (const Json& target : list_of(body, "dials"))
+    if (target.is_string()) std::cout << "dials: " << target.get<std::string>() << "\n";
+  if (const Json dns = body.contains("dns") ? body["dns"] : Json();
+      text_of(dns, "decision") == "blocked") {
     std::cout << "the sandbox cannot look the name up: " << text_of(dns, "rule")
               << " denies 8.8.8.8\n";
   }

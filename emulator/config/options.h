@@ -45,6 +45,7 @@ struct Options {
   Internet internet = Internet::kHost;
   std::filesystem::path internet_file;  // kFake: hosts beside the built-in ones; may be empty
   std::string internet_netns;           // kNetns: a name of `ip netns`, or a path
+  bool network_immutable = false;       // a sandbox's network settings are fixed at create
   DnsMode dns_mode = DnsMode::kForward;
   std::size_t decision_log = 4096;  // decisions kept for /_sandlot/.../egress; 0 = none
   Auth auth = Auth::kAny;

@@ -181,6 +181,13 @@ base::Result<> apply_dns_mode(Options& options, const Texts& texts) {
   return {};
 }
 
+base::Result<> apply_network_immutable(Options& options, const Texts& texts) {
+  if (texts.back() != "true" && texts.back() != "false")
+    return wrong(texts.back(), "one of: true, false");
+  options.network_immutable = texts.back() == "true";
+  return {};
+}
+
 base::Result<> apply_decision_log(Options& options, const Texts& texts) {
   constexpr std::size_t kMost = 1000000;
   const std::string& text = texts.back();
@@ -272,6 +279,9 @@ constexpr Setting kSettings[] = {
     {"dns-mode", "MODE", "forward",
      "queries of sandboxes: forward (through this machine's resolver), direct", false, false,
      apply_dns_mode},
+    {"network-immutable", "BOOL", "false",
+     "true: a sandbox's network settings are fixed at create, changes are 409", false, false,
+     apply_network_immutable},
     {"decision-log", "N", "4096", "decisions about egress that are kept; 0: none", false, false,
      apply_decision_log},
     {"auth", "MODE", "any", "API keys: any (every non-empty one), strict (those of --api-key)",

@@ -221,7 +221,9 @@ Json dials_json(const Question& question,
     auto judged = lookups.judge(kOpen, target, nullptr);
     if (judged.match != netfilter::MatchType::kInternal) dial(address);
   }
-  if (dials.empty()) {
+  if (named.empty()) {
+    trace.push_back({"the name has no address: nothing is dialled", true});
+  } else if (dials.empty()) {
     decision = {false, netfilter::MatchType::kInternal, "internal"};
     trace.push_back({"internal: what the name resolves to", true});
   }

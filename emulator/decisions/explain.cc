@@ -122,6 +122,10 @@ std::string change_for(const netfilter::Policy& policy,
   if (decision.match != netfilter::MatchType::kCidr) {
     return "no list decides this: " + decision.rule;
   }
+  if (decision.rule == netfilter::kNotApplied) {
+    return "no list decides this: the last change of the policy failed; send it again "
+           "(PUT /sandboxes/{id}/network)";
+  }
   // A domain is accepted only beside 0.0.0.0/0 in denyOut (NET-36).
   bool by_name = counts_names(destination) && denies_all(policy);
   return "to allow it, add to allowOut: \"" + (by_name ? destination.name : address) + "\"";

@@ -12,6 +12,7 @@
 
 #include "emulator/base/async.h"
 #include "emulator/base/deadline.h"
+#include "emulator/base/scope_exit.h"
 
 namespace emulator::dns {
 
@@ -19,9 +20,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kMaxTasks =
-    1024;  // questions and connections at once; more UDP is dropped, as UDP may be
-constexpr std::size_t kMaxQuery = 4096;  // by UDP
+// At once, of all clients and of one. More UDP is dropped, as UDP may be; more connections are
+// closed.
+constexpr std::size_t kMaxQuestions = 1024;
+constexpr std::size_t kMaxQuestionsOfOne = 256;
+constexpr std::size_t kMaxStreams = 512;
+constexpr std::size_t kMaxStreamsOfOne = 32;
+constexpr std::size_t kMaxTasks = 2048;  // and those that are being closed
+constexpr std::size_t kMaxQuery = 4096;
 constexpr auto kStreamRest = std::chrono::seconds(10);
 constexpr auto kPause = std::chrono::milliseconds(100);
 
@@ -37,7 +43,9 @@ base::Task<Bytes> read_message(asio::ip::tcp::socket& stream) {
   std::array<std::uint8_t, 2> length{};
   auto [length_error, two] = co_await asio::async_read(stream, asio::buffer(length), base::kUse);
   if (length_error) co_return base::fail(base::os_error("read query", length_error.value()));
-  Bytes query(static_cast<std::size_t>((length[0] << 8U) | length[1]));
+  auto size = static_cast<std::size_t>((length[0] << 8U) | length[1]);
+  if (size > kMaxQuery) co_return base::fail(base::Errc::kTooLarge, "no question is that long");
+  Bytes query(size);
   auto [error, count] = co_await asio::async_read(stream, asio::buffer(query), base::kUse);
   if (error) co_return base::fail(base::os_error("read query", error.value()));
   co_return query;
@@ -56,7 +64,11 @@ base::Task<> write_message(asio::ip::tcp::socket& stream, Bytes message) {
 }  // namespace
 
 Listener::Listener(asio::any_io_executor executor, Answer answer)
-    : executor_(std::move(executor)), answer_(std::move(answer)), tasks_(executor_) {}
+    : executor_(std::move(executor)),
+      answer_(std::move(answer)),
+      questions_(kMaxQuestions, kMaxQuestionsOfOne),
+      streams_(kMaxStreams, kMaxStreamsOfOne),
+      tasks_(executor_) {}
 
 Listener::~Listener() = default;
 
@@ -96,7 +108,7 @@ asio::awaitable<void> Listener::receive(UdpSocket& socket) {
       co_await base::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
-    if (tasks_.size() >= kMaxTasks) continue;
+    if (!questions_.take(client.address())) continue;
     Bytes query(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
     tasks_.spawn("dns query", reply(socket, std::move(query), client));
   }
@@ -105,6 +117,7 @@ asio::awaitable<void> Listener::receive(UdpSocket& socket) {
 asio::awaitable<void> Listener::reply(UdpSocket& socket,
                                       Bytes query,
                                       asio::ip::udp::endpoint client) {
+  base::ScopeExit done([&] { questions_.give_back(client.address()); });
   Bytes message = co_await answer_(std::move(query), Transport::kUdp, client.address());
   if (message.empty() || !socket.is_open()) co_return;
   // A full send buffer loses the answer; the client asks again.
@@ -131,6 +144,8 @@ asio::awaitable<void> Listener::serve_accepted(asio::ip::tcp::socket stream) {
 asio::awaitable<void> Listener::serve_stream(asio::ip::tcp::socket& stream) {
   boost::system::error_code gone;
   asio::ip::address client = stream.remote_endpoint(gone).address();
+  if (gone || !streams_.take(client)) co_return;
+  base::ScopeExit done([&] { streams_.give_back(client); });
   for (;;) {
     auto query = co_await base::with_deadline(read_message(stream), kStreamRest, "DNS query");
     if (!query) co_return;

@@ -16,6 +16,7 @@
 #include "emulator/base/task_group.h"
 #include "emulator/base/unique_fd.h"
 #include "emulator/dns/message.h"
+#include "emulator/dns/share.h"
 #include "emulator/dns/upstream.h"
 
 namespace emulator::dns {
@@ -34,7 +35,8 @@ class Listener {
   // Serves a bound UDP socket, or a listening TCP socket, of the family that it has.
   base::Result<> serve_udp(base::UniqueFd socket);
   base::Result<> serve_tcp(base::UniqueFd socket);
-  // Serves one connection until it ends or rests for ten seconds. `stream` must outlive the await.
+  // Serves one connection until it ends or rests for ten seconds; closes it at once if its client,
+  // or all together, have too many (Share). `stream` must outlive the await.
   boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream);
   // Closes the sockets and waits for what is being answered. Before destruction.
   boost::asio::awaitable<void> stop();
@@ -51,6 +53,8 @@ class Listener {
 
   boost::asio::any_io_executor executor_;
   Answer answer_;
+  Share questions_;  // by UDP
+  Share streams_;
   std::list<UdpSocket> udp_;
   std::list<Acceptor> tcp_;
   base::TaskGroup tasks_;

@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kMaxCounters = 100'000;
 constexpr std::size_t kMaxEvents = 20'000;
 constexpr std::size_t kPreview = 64;
+constexpr std::size_t kMostText = 512;
 
 std::string_view packet_kind(std::uint8_t protocol) {
   if (protocol == kTcp) return "syn";
@@ -112,6 +113,9 @@ void Canary::understood(std::string_view kind, const FarEnd& to, std::string tex
   Event event;
   event.kind = kind;
   event.to = to;
+  // A request may name a target of 64 KiB, and 20,000 events are kept.
+  if (text.size() > kMostText) text = text.substr(0, kMostText) + "...";
+  text.shrink_to_fit();
   event.text = std::move(text);
   note(std::move(event));
 }

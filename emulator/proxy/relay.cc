@@ -60,11 +60,17 @@ Relay::Relay(std::shared_ptr<Channel> client,
 
 void Relay::pin(std::shared_ptr<Upstream> upstream) {
   if (upstream == upstream_) return;
-  bool same_life = upstream_ && upstream_->lifecycle() == upstream->lifecycle();
+  auto kind_of = [](const Upstream& of) {
+    return of.port() == kDaemonPort ? LiveConnections::Kind::kOther
+                                    : LiveConnections::Kind::kPublic;
+  };
+  bool same = upstream_ && upstream_->lifecycle() == upstream->lifecycle() &&
+              kind_of(*upstream_) == kind_of(*upstream);
   upstream_ = std::move(upstream);
-  if (same_life) return;
+  if (same) return;
   registration_ = LiveConnections::Registration();
-  registration_ = LiveConnections::add(upstream_->lifecycle(), [this] { cut(); });
+  registration_ = LiveConnections::add(
+      upstream_->lifecycle(), [this] { cut(); }, kind_of(*upstream_));
 }
 
 // The sandbox was killed or paused. Between requests the client connection has nothing to lose and

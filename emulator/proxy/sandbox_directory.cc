@@ -19,17 +19,32 @@ LiveConnections::Registration::~Registration() {
 }
 
 LiveConnections::Registration LiveConnections::add(const std::shared_ptr<LiveConnections>& self,
-                                                   Cut cut) {
+                                                   Cut cut,
+                                                   Kind kind) {
   if (self->closed_) return {};
-  return {self, self->cuts_.insert(self->cuts_.end(), std::move(cut))};
+  Entry entry{std::move(cut), kind == Kind::kPublic, 0};
+  return {self, self->cuts_.insert(self->cuts_.end(), std::move(entry))};
+}
+
+void LiveConnections::cut_public() {
+  ++round_;
+  // A cut may end other registrations: those that have had their turn go to the end of the list.
+  while (!cuts_.empty() && cuts_.front().seen != round_) {
+    auto first = cuts_.begin();
+    first->seen = round_;
+    cuts_.splice(cuts_.end(), cuts_, first);
+    if (!first->is_public) continue;
+    Cut cut = first->cut;
+    cut();
+  }
 }
 
 void LiveConnections::cut_all() {
   if (closed_) return;
   closed_ = true;
   // A cut may end its connection at once, and with it the registration of another one.
-  std::list<Cut> cuts = std::exchange(cuts_, {});
-  for (Cut& cut : cuts) cut();
+  std::list<Entry> cuts = std::exchange(cuts_, {});
+  for (Entry& entry : cuts) entry.cut();
 }
 
 }  // namespace emulator::proxy

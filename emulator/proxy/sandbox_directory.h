@@ -21,10 +21,19 @@ namespace emulator::proxy {
 class LiveConnections {
  public:
   using Cut = std::function<void()>;
+
+ private:
+  struct Entry {
+    Cut cut;
+    bool is_public;
+    std::uint64_t seen;  // the last cut_public() that came by
+  };
+
+ public:
   class Registration {
    public:
     Registration() = default;
-    Registration(std::shared_ptr<LiveConnections> owner, std::list<Cut>::iterator at)
+    Registration(std::shared_ptr<LiveConnections> owner, std::list<Entry>::iterator at)
         : owner_(std::move(owner)), at_(at) {}
     Registration(Registration&& other) noexcept = default;
     Registration& operator=(Registration&& other) noexcept;
@@ -32,17 +41,27 @@ class LiveConnections {
 
    private:
     std::shared_ptr<LiveConnections> owner_;
-    std::list<Cut>::iterator at_;
+    std::list<Entry>::iterator at_;
   };
-  // `cut` resets the connection; called at most once. Call through a shared_ptr.
-  static Registration add(const std::shared_ptr<LiveConnections>& self, Cut cut);
+  enum class Kind {
+    kPublic,  // of a client that may have had to show nothing
+    kOther,
+  };
+  // `cut` resets the connection; called again only if it was a cut_public(). Call through a
+  // shared_ptr.
+  static Registration add(const std::shared_ptr<LiveConnections>& self,
+                          Cut cut,
+                          Kind kind = Kind::kOther);
+  // Resets those of kind kPublic: the sandbox asks for a token from now on.
+  void cut_public();
   // Resets every connection and refuses later ones (closed() stays true).
   void cut_all();
   bool closed() const { return closed_; }
   std::size_t size() const { return cuts_.size(); }
 
  private:
-  std::list<Cut> cuts_;
+  std::list<Entry> cuts_;
+  std::uint64_t round_ = 0;
   bool closed_ = false;
 };
 

@@ -32,13 +32,15 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
  public:
   struct Hooks {
     FailStep fail_step = [](std::string_view) { return base::Result<>(); };
-    // The sandbox is gone or paused: its outgoing connections must end.
+    // The sandbox is gone: its outgoing connections must end. (A paused one keeps them.)
     std::function<void(const std::string& id)> cut_egress = [](const std::string&) {};
     // Puts the policy's kernel half into the slot. A sandbox whose policy needs any is refused when
     // this fails.
     std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns,
                                std::shared_ptr<const netfilter::Policy> policy)>
         apply_policy;
+    // Makes sure that nothing leaves a slot into which a policy could not be put. Optional.
+    std::function<base::Task<>(std::shared_ptr<const base::UniqueFd> netns)> close_slot;
     // The disk that sandboxes write to; a sandbox of this size (bytes) has so much of it.
     std::function<DiskFigures(std::uint64_t size)> disk = [](std::uint64_t size) {
       return DiskFigures{0, size};
@@ -143,6 +145,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                             std::shared_ptr<const netfilter::Policy> after);
   // Lets the agent know the clock, unless it does or cannot be told now.
   boost::asio::awaitable<void> tell_clock(SandboxPtr sandbox);
+  // One after the other, until none is left.
+  boost::asio::awaitable<void> tell_clocks(std::shared_ptr<std::vector<SandboxPtr>> left);
   // kResourceExhausted when one more would be too many.
   base::Result<> check_room() const;
   // Of a settled sandbox, running or paused. After an error nothing leaves it.

@@ -1,6 +1,7 @@
 // LocalSandboxService: what may leave a sandbox, and who may come in.
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
+#include "emulator/base/log_budget.h"
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "netfilter/slot_policy.h"
@@ -22,8 +23,14 @@ base::Result<LocalSandboxService::PolicyPtr> LocalSandboxService::compile(
   }
   lists.internet_access = allow_internet_access.value_or(true);
   SANDLOT_TRY(netfilter::Policy policy, netfilter::Policy::compile(lists));
-  for (const std::string& rule : policy.ineffective()) {
-    base::log::warn("policy.no_effect", {{"entry", rule}});
+  // One line a policy, however long its lists, and not for each of many creates.
+  static base::LogBudget lines;
+  if (!policy.ineffective().empty()) {
+    if (auto skipped = lines.take()) {
+      base::log::warn("policy.no_effect", {{"entry", policy.ineffective().front()},
+                                           {"entries", std::to_string(policy.ineffective().size())},
+                                           {"skipped", *skipped}});
+    }
   }
   return std::make_shared<const netfilter::Policy>(std::move(policy));
 }
@@ -56,6 +63,8 @@ base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr po
                         ? std::move(policy)
                         : std::make_shared<const netfilter::Policy>(netfilter::Policy::closed());
   hooks_.policy_changed(id);
+  // The proxy first, at once; it is this process, and nothing of it can fail.
+  if (!applied && hooks_.close_slot) (void)co_await hooks_.close_slot(sandbox->slot.netns());
   co_return applied;
 }
 
@@ -98,7 +107,10 @@ void LocalSandboxService::show_ingress(Sandbox& sandbox) {
     sandbox.traffic_token = base::random_hex(32);
   }
   sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
+  bool was_public = sandbox.ingress->traffic_token.empty();
   sandbox.ingress->traffic_token = sandbox.info.traffic_access_token;
+  // WebSockets and long answers that began without a token.
+  if (was_public && !sandbox.ingress->traffic_token.empty()) sandbox.connections->cut_public();
   sandbox.ingress->daemon_token = sandbox.info.envd_access_token;
   sandbox.ingress->host_mask = network.mask_request_host.value_or("");
 }

@@ -28,31 +28,39 @@ void SlotLease::give_back() {
   netns_.reset();
   if (auto owner = owner_.lock()) {
     --owner->on_loan_;
-    owner->resting_.push_back({slot_.index, std::chrono::steady_clock::now() + SlotPool::kRest});
+    owner->rest(slot_.index);
   }
 }
 
-SlotPool::SlotPool(base::BlockingPool& blocking, MakeSlot make, std::size_t ready)
-    : blocking_(blocking), make_(std::move(make)), wanted_(ready) {}
+SlotPool::SlotPool(base::BlockingPool& blocking,
+                   MakeSlot make,
+                   std::size_t ready,
+                   SlotPoolLimits limits)
+    : blocking_(blocking), make_(std::move(make)), wanted_(ready), limits_(limits) {}
 
-base::Result<int> SlotPool::take_index() {
-  // Rested first: numbers stay small. A late packet must not reach a stranger, hence the rest.
-  if (!resting_.empty() && resting_.front().until <= std::chrono::steady_clock::now()) {
-    int index = resting_.front().index;
-    resting_.pop_front();
-    return index;
-  }
-  if (next_index_ > kLastIndex)
+// A late packet must not reach a stranger: an address that nobody had first, then the one that has
+// rested longest.
+base::Result<SlotPool::Index> SlotPool::take_index() {
+  if (next_index_ <= limits_.last_index) return Index{next_index_++, false};
+  if (resting_.empty() || resting_.front().until > std::chrono::steady_clock::now())
     return base::fail(Errc::kResourceExhausted, "no network slot is free");
-  return next_index_++;
+  int index = resting_.front().index;
+  resting_.pop_front();
+  return Index{index, true};
+}
+
+void SlotPool::rest(int index) {
+  resting_.push_back({index, std::chrono::steady_clock::now() + limits_.rest});
 }
 
 base::Task<netfilter::Slot> SlotPool::make() {
-  SANDLOT_CO_TRY(int index, take_index());
-  auto work = [make = make_, index, serial = next_serial_++] { return make(index, serial); };
+  SANDLOT_CO_TRY(Index index, take_index());
+  auto work = [make = make_, index, serial = next_serial_++] {
+    return make(index.number, serial, index.used);
+  };
   auto slot = co_await base::offload(blocking_, std::move(work));
   if (!slot) {
-    resting_.push_back({index, std::chrono::steady_clock::now() + kRest});
+    rest(index.number);
     co_return base::fail(std::move(slot).error().context("network slot"));
   }
   co_return slot;

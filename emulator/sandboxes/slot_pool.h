@@ -17,6 +17,11 @@ namespace emulator::sandboxes {
 
 class SlotPool;
 
+struct SlotPoolLimits {
+  int last_index = 28671;        // ids stay below 2^31 (netfilter/network.h)
+  std::chrono::seconds rest{3};  // of an index between two sandboxes, at least
+};
+
 // A slot on loan: gives its index back when dropped.
 class SlotLease {
  public:
@@ -39,10 +44,15 @@ class SlotLease {
 
 class SlotPool : public std::enable_shared_from_this<SlotPool> {
  public:
-  // Makes a slot with this index and this never-used serial; blocking.
-  using MakeSlot = std::function<base::Result<netfilter::Slot>(int index, std::uint32_t serial)>;
+  // Makes a slot with this index and this never-used serial; `used`: the index had a slot before.
+  // Blocking.
+  using MakeSlot =
+      std::function<base::Result<netfilter::Slot>(int index, std::uint32_t serial, bool used)>;
 
-  SlotPool(base::BlockingPool& blocking, MakeSlot make, std::size_t ready);
+  SlotPool(base::BlockingPool& blocking,
+           MakeSlot make,
+           std::size_t ready,
+           SlotPoolLimits limits = SlotPoolLimits());
 
   // A ready slot, or a fresh one when none is. kResourceExhausted when all indexes are taken.
   base::Task<SlotLease> take();
@@ -55,10 +65,12 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
  private:
   friend class SlotLease;
-  static constexpr int kLastIndex = 28671;  // ids stay below 2^31 (netfilter/network.h)
-  static constexpr std::chrono::seconds kRest{3};
-
-  base::Result<int> take_index();
+  struct Index {
+    int number;
+    bool used;
+  };
+  base::Result<Index> take_index();
+  void rest(int index);
   base::Task<netfilter::Slot> make();
 
   struct Resting {
@@ -68,6 +80,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   base::BlockingPool& blocking_;
   MakeSlot make_;
   std::size_t wanted_;
+  SlotPoolLimits limits_;
   std::deque<netfilter::Slot> ready_;
   std::deque<Resting> resting_;
   std::size_t on_loan_ = 0;

@@ -89,6 +89,12 @@ Error is_paused(std::string_view id) {
   return {Errc::kConflict, "Sandbox " + quoted(id) + " is paused"};
 }
 
+Error network_is_fixed(std::string_view id) {
+  return {Errc::kConflict, "Sandbox " + quoted(id) +
+                               ": network settings are fixed once a sandbox exists "
+                               "(--network-immutable)"};
+}
+
 http::Response too_many_creates(std::chrono::seconds retry_after) {
   http::Response response =
       error_response(429, "Rate limit exceeded: too many sandboxes are being created");

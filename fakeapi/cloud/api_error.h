@@ -27,6 +27,8 @@ base::Error sandbox_not_found(std::string_view id);
 base::Error already_paused(std::string_view id);
 base::Error already_running(std::string_view id);
 base::Error is_paused(std::string_view id);
+// Sandlot's own, with --network-immutable.
+base::Error network_is_fixed(std::string_view id);
 
 // 429, with the time after which a client may try again (E2B's SDKs do so by themselves).
 http::Response too_many_creates(std::chrono::seconds retry_after);

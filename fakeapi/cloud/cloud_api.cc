@@ -81,9 +81,7 @@ http::Response no_such_route(const http::RequestHead& head, std::vector<std::str
 
 struct CloudApi::Routes {
   Routes(SandboxService& service, base::Clock& clock, CloudOptions given)
-      : options(std::move(given)),
-        sandboxes(service, clock, options.public_domain, options.create_rate),
-        templates(service) {
+      : options(std::move(given)), sandboxes(service, clock, options), templates(service) {
     add_sandbox_routes();
     add_template_routes();
     add("GET", "/health", &health);

@@ -18,6 +18,8 @@ struct CloudOptions {
   // "localhost:7463": the `domain` of create and connect responses, unless the request's Host
   // begins with "api.".
   std::string public_domain;
+  // What a sandbox was created with for its network stays: changes are 409 (NET-58).
+  bool network_immutable = false;
   // Creates; nullopt: as many as come.
   std::optional<RateLimiter> create_rate;
 };

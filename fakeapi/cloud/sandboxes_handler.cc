@@ -101,6 +101,7 @@ Answer SandboxesHandler::connect(http::RoutedRequest request) {
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
   SANDLOT_CO_CHECK(check_connect(wanted, before));
+  if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
   auto connected = co_await service_.connect(id, timeout, std::move(wanted.network));
   if (!connected) co_return Failure(translate(std::move(connected).error(), id));
@@ -113,6 +114,7 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
   SANDLOT_CO_CHECK(check_connect(wanted, before));
+  if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
   auto info = co_await service_.resume(id, timeout, wanted.auto_pause, std::move(wanted.network));
   if (!info && info.error().code() == Errc::kConflict) co_return Failure(already_running(id));
@@ -160,6 +162,7 @@ Answer SandboxesHandler::set_network(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(NetworkUpdate wanted, parse_network_update(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (network_immutable_) co_return Failure(network_is_fixed(id));
   if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
   auto changed =
       co_await service_.set_network(id, std::move(wanted.network), wanted.allow_internet_access);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "emulator/base/clock.h"
+#include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/cloud/rate_limiter.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/http/router.h"
@@ -15,14 +16,12 @@ namespace fakeapi::cloud {
 
 class SandboxesHandler {
  public:
-  SandboxesHandler(SandboxService& service,
-                   base::Clock& clock,
-                   std::string public_domain,
-                   std::optional<RateLimiter> create_rate)
+  SandboxesHandler(SandboxService& service, base::Clock& clock, const CloudOptions& options)
       : service_(service),
         clock_(clock),
-        public_domain_(std::move(public_domain)),
-        create_rate_(std::move(create_rate)) {}
+        public_domain_(options.public_domain),
+        network_immutable_(options.network_immutable),
+        create_rate_(options.create_rate) {}
 
   using Answer = base::Task<http::Response>;
 
@@ -55,6 +54,7 @@ class SandboxesHandler {
   SandboxService& service_;
   base::Clock& clock_;
   std::string public_domain_;
+  bool network_immutable_;
   std::optional<RateLimiter> create_rate_;
 };
 

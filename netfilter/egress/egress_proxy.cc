@@ -163,7 +163,8 @@ asio::awaitable<void> EgressProxy::serve(tcp::socket client, FlowClass kind) {
   auto mine = per_sandbox_.find(id);
   if (connections_.size() >= options_.connections ||
       (mine != per_sandbox_.end() && mine->second >= options_.connections_per_sandbox)) {
-    base::log::warn("egress.too_many_connections", {{"sandbox", id}});
+    if (auto skipped = limit_lines_.take())
+      base::log::warn("egress.too_many_connections", {{"sandbox", id}, {"skipped", *skipped}});
     connection->decision = Decision{false, MatchType::kNone, "connection limit"};
     report_judged(*connection);
     co_return;
@@ -309,13 +310,15 @@ asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connectio
     if (!is_internal(address, is_machine_local(address))) targets.push_back(address);
   }
   if (targets.empty() && !resolved->empty()) {
-    base::log::warn("egress.internal_address",
-                    {{"sandbox", flow.sandbox.id},
-                     {"name", flow.name},
-                     {"address", to_string(resolved->front())},
-                     {"hint",
-                      "the name resolves to an internal address on this machine (VPN or "
-                      "split DNS?): denied"}});
+    if (auto skipped = internal_lines_.take())
+      base::log::warn("egress.internal_address",
+                      {{"sandbox", flow.sandbox.id},
+                       {"skipped", *skipped},
+                       {"name", flow.name},
+                       {"address", to_string(resolved->front())},
+                       {"hint",
+                        "the name resolves to an internal address on this machine (VPN or "
+                        "split DNS?): denied"}});
     connection.decision = Decision{false, MatchType::kInternal, "internal"};
   }
   co_return targets;

@@ -22,6 +22,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "emulator/base/log_budget.h"
 #include "emulator/base/result.h"
 #include "emulator/base/task_group.h"
 #include "netfilter/egress/flow.h"
@@ -139,6 +140,8 @@ class EgressProxy {
   std::map<std::string, std::size_t> per_sandbox_;
   std::size_t peeked_ = 0;  // bytes in all first flights
   std::unique_ptr<RelayBuffers> buffers_;
+  base::LogBudget limit_lines_;  // of what a sandbox can cause at will
+  base::LogBudget internal_lines_;
   base::TaskGroup tasks_;
 };
 

@@ -50,6 +50,11 @@ TEST(RunTool, KeepsNoMoreOutputThanAskedFor) {
   ASSERT_TRUE(output);
   EXPECT_EQ(output->exit_code, 0);
   EXPECT_EQ(output->out.size(), 1000U);
+  EXPECT_TRUE(output->cut);
+  spec.output_limit = 300000;
+  output = run_tool(spec);
+  ASSERT_TRUE(output);
+  EXPECT_FALSE(output->cut) << "exactly as much as fits";
 }
 
 TEST(RunTool, AddsToTheEnvironmentAndReplacesInIt) {

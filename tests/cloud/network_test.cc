@@ -72,6 +72,20 @@ TEST_F(Network, Net58PutReplacesEverything) {
   EXPECT_EQ(detail(id)["allowInternetAccess"], json(true));
 }
 
+TEST_F(Network, Net58WithTheSettingWhatWasSaidAtCreateStays) {
+  cloud::CloudOptions options;
+  options.network_immutable = true;
+  configure(options);
+  std::string id = create(R"("network":{"denyOut":["1.1.1.1"]})");
+  expect_error(put(id, R"({"denyOut":[]})"), 409);
+  expect_error(put(id, R"({"denyOut":["example.com"]})"), 400);
+  expect_error(put("inosuchsandboxanywhere", "{}"), 404);
+  std::string connect = "/sandboxes/" + id + "/connect";
+  expect_error(ask("POST", connect, R"({"timeout":60,"network":{"denyOut":[]}})"), 409);
+  EXPECT_EQ(ask("POST", connect, R"({"timeout":60})").status, 200);
+  EXPECT_EQ(detail(id)["network"], json::parse(R"({"denyOut":["1.1.1.1"]})"));
+}
+
 TEST_F(Network, PutChecksLikeCreateAndThenChangesNothing) {
   std::string id = create(R"("network":{"denyOut":["1.1.1.1"]})");
   struct Row {

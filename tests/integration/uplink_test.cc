@@ -128,6 +128,58 @@ TEST_F(HostUplink, CarriesUdpAndIcmpAndLeavesTheMachineAsItWas) {
   });
 }
 
+void restore_rules(const std::string& rules) {
+  base::ToolSpec spec;
+  spec.argv = {"iptables-restore"};
+  spec.stdin_text = rules;
+  auto loaded = base::run_tool(spec);
+  ASSERT_TRUE(loaded);
+  ASSERT_EQ(loaded->exit_code, 0) << loaded->err;
+}
+
+constexpr const char* kNoRules = "*mangle\nCOMMIT\n*nat\nCOMMIT\n*filter\nCOMMIT\n";
+
+TEST_F(HostUplink, IsUndoneAfterSomebodyHasFlushedAllRules) {
+  run([&] {
+    TempDir dir;
+    EmulatorProcess emulator(dir.path(), host());
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    emulator.create();
+    ASSERT_EQ(forwarding(), "1\n");
+    restore_rules(kNoRules);
+    EXPECT_EQ(emulator.stop(), 0) << emulator.log();
+    EXPECT_EQ(forwarding(), "0\n");
+    EXPECT_EQ(uplinks(), 0U);
+  });
+}
+
+// More than a megabyte of rules, before ours in the list.
+TEST_F(HostUplink, IsUndoneOnAMachineWithManyRules) {
+  run([&] {
+    std::string rules = "*filter\n:SANDLOT_TEST - [0:0]\n";
+    for (int i = 0; i < 30'000; ++i) {
+      rules += "-A SANDLOT_TEST -s 10." + std::to_string(100 + i / 65536) + "." +
+               std::to_string(i / 256 % 256) + "." + std::to_string(i % 256) + "/32 -j ACCEPT\n";
+    }
+    restore_rules(rules + "COMMIT\n");
+    TempDir dir;
+    EmulatorProcess emulator(dir.path(), host());
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    emulator.create();
+    ASSERT_EQ(forwarding(), "1\n") << emulator.log();
+    EXPECT_EQ(emulator.stop(), 0) << emulator.log();
+    EXPECT_EQ(uplinks(), 0U);
+    EXPECT_EQ(forwarding(), "0\n");
+    base::ToolSpec spec;
+    spec.argv = {"iptables-save"};
+    spec.output_limit = 64U << 20U;
+    auto saved = base::run_tool(spec);
+    ASSERT_TRUE(saved);
+    EXPECT_GT(saved->out.size(), 1U << 20U) << "the test is about more than that";
+    EXPECT_EQ(saved->out.find("sandlot:"), std::string::npos);
+  });
+}
+
 TEST_F(HostUplink, IsNotMadeForSandboxesThatMaySendNothing) {
   run([&] {
     TempDir dir;

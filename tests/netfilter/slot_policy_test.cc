@@ -237,24 +237,45 @@ TEST(SlotPolicy, LoopbackIsNotTouched) {
   EXPECT_TRUE(arrives(world.a, "127.0.0.1", canary, kPatience));
 }
 
-TEST(SlotPolicy, AFailedChangeIsAnErrorAndLeavesNothingOpen) {
+// No program works any more: what closes the slot must not need one.
+TEST(SlotPolicy, AFailedChangeIsAnErrorAndTheSlotIsClosedWithoutAnyProgram) {
   PolicyWorld world;
   world.become_the_internet({kPublic});
-  UdpCanary canary(world.network->fd(), kPublic, kPort);
-  // Both ways of loading the policy fail, and the third run, which closes the slot, works.
-  std::filesystem::path flaky = std::filesystem::path(world.directory) / "flaky-restore";
-  std::filesystem::path mark = std::filesystem::path(world.directory) / "tried";
-  ASSERT_TRUE(base::write_file(
-      flaky,
-      "#!/bin/sh\necho >> " + mark.string() + "; if [ $(wc -l < " + mark.string() +
-          ") -le 2 ]; then echo refused >&2; exit 1; fi\nexec " + world.loader.restore_tool + "\n",
-      0755));
-  EXPECT_TRUE(arrives(world.a, kPublic, canary, kPatience));
-  RuleLoader broken{flaky.string(), world.directory};
+  Echo far(world.network->fd(), kPublic, kPort);
+  base::UniqueFd near = socket_in(world.a.netns.get(), SOCK_DGRAM);
+  sockaddr_in target = address_of(kPublic, kPort);
+  ASSERT_EQ(::connect(near.get(), reinterpret_cast<sockaddr*>(&target), sizeof target), 0);
+  ASSERT_EQ(::send(near.get(), "hello", 5, 0), 5);
+  ASSERT_TRUE(far.receives(kPatience)) << "the flow must be alive before";
+  TcpServer server(world.network->fd(), kPublic, 8080, greet("proxy"));
+  ASSERT_TRUE(connect_from(world.a.netns.get(), kPublic, 8080));
+  std::filesystem::path refusing = std::filesystem::path(world.directory) / "refusing-restore";
+  ASSERT_TRUE(base::write_file(refusing, "#!/bin/sh\necho refused >&2\nexit 1\n", 0755));
+  RuleLoader broken{refusing.string(), world.directory};
   auto applied = apply_slot_policy(world.a.netns.get(), policy_of({kPublic}, {kOther}), broken);
   ASSERT_FALSE(applied);
   EXPECT_NE(applied.error().message().find("refused"), std::string::npos);
-  EXPECT_FALSE(arrives(world.a, kPublic, canary, kSilence));
+
+  auto closed = close_slot(world.a.netns.get(), broken);
+  ASSERT_TRUE(closed) << closed.error().message();
+  ::send(near.get(), "hello", 5, 0);
+  EXPECT_FALSE(far.receives(kSilence)) << "an established flow";
+  far.answer();
+  EXPECT_FALSE(waits_for_data(near.get(), kSilence)) << "what still comes in";
+  send_datagram(world.a.netns.get(), kPublic, kPort, "hello");
+  EXPECT_FALSE(far.receives(kSilence)) << "a new flow";
+  EXPECT_FALSE(connect_from(world.a.netns.get(), kPublic, 8080)) << "TCP";
+  UdpCanary own(world.a.netns.get(), "127.0.0.1", kPort);
+  EXPECT_TRUE(arrives(world.a, "127.0.0.1", own, kPatience)) << "the sandbox itself goes on";
+  ASSERT_TRUE(close_slot(world.a.netns.get(), broken)) << "twice is no problem";
+  send_datagram(world.b.netns.get(), kPublic, kPort, "hello");
+  EXPECT_TRUE(far.receives(kPatience)) << "the other sandbox";
+
+  world.apply(world.a, Policy());
+  ASSERT_EQ(::send(near.get(), "hello", 5, 0), 5);
+  EXPECT_TRUE(far.receives(kPatience)) << "the next success opens it";
+  far.answer();
+  EXPECT_TRUE(waits_for_data(near.get(), kPatience));
 }
 
 TEST(SlotPolicy, ADeniedDatagramIsLostWithoutAnErrorOnBothBackEnds) {

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "emulator/base/posix.h"
+#include "netfilter/conntrack.h"
 #include "tests/netfilter/support/world.h"
 
 namespace netfilter::tests {
@@ -79,6 +80,70 @@ TEST(Slot, TakesOverTheAddressOfOneThatIsStillDying) {
   sockaddr_in target = address_of(kDnsServer, 53);
   ::sendto(holder.get(), "query", 5, 0, reinterpret_cast<sockaddr*>(&target), sizeof target);
   EXPECT_FALSE(forwarder.hears(kSilence)) << "the old link must not speak for its heir";
+}
+
+// One flow to the nameserver that nobody has answered yet: what connection tracking remembers.
+struct OpenFlow {
+  OpenFlow(World& world, const Slot& from) : forwarder(socket_in(world.network->fd(), SOCK_DGRAM)) {
+    sockaddr_in gateway = address_of(kGateway, world.network->ports().dns);
+    EXPECT_EQ(::bind(forwarder.get(), reinterpret_cast<sockaddr*>(&gateway), sizeof gateway), 0);
+    near = ask(from);
+    pollfd wait{forwarder.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&wait, 1, 2000), 1);
+    socklen_t size = sizeof peer;
+    char byte = 0;
+    ::recvfrom(forwarder.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size);
+  }
+  // Always from the same port, as if by chance.
+  static base::UniqueFd ask(const Slot& from, bool send = true) {
+    base::UniqueFd socket = socket_in(from.netns.get(), SOCK_DGRAM);
+    sockaddr_in own = address_of(from.address.c_str(), 40'000);
+    EXPECT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
+    sockaddr_in target = address_of(kDnsServer, 53);
+    EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&target), sizeof target), 0);
+    if (send) {
+      EXPECT_EQ(::send(socket.get(), "?", 1, 0), 1);
+    }
+    return socket;
+  }
+  bool answer_reaches(const base::UniqueFd& socket, milliseconds patience) {
+    ::sendto(forwarder.get(), "!", 1, 0, reinterpret_cast<sockaddr*>(&peer), sizeof peer);
+    pollfd wait{socket.get(), POLLIN, 0};
+    return ::poll(&wait, 1, static_cast<int>(patience.count())) == 1;
+  }
+
+  base::UniqueFd forwarder;
+  base::UniqueFd near;
+  sockaddr_in peer{};
+};
+
+TEST(Slot, AnOldFlowsAnswerNeverReachesTheHeirOfItsAddress) {
+  World world;
+  OpenFlow flow(world, world.a);
+  flow.near.reset();
+  world.a.netns.reset();
+  auto heir = make_slot(*world.network, 1, 3, true);
+  ASSERT_TRUE(heir) << heir.error().message();
+  base::UniqueFd socket = OpenFlow::ask(*heir, false);
+  EXPECT_FALSE(flow.answer_reaches(socket, kSilence));
+}
+
+TEST(Slot, ForgetsTheFlowsOfOneAddressOnly) {
+  World world;
+  OpenFlow flow(world, world.b);
+  auto forget = [&](const Slot& slot) {
+    std::size_t count = 0;
+    auto done = run_in_netns(world.network->fd(), [&]() -> base::Result<> {
+      SANDLOT_TRY(count, forget_flows_of(*parse_ipv4(slot.address)));
+      return {};
+    });
+    EXPECT_TRUE(done) << done.error().message();
+    return count;
+  };
+  EXPECT_EQ(forget(world.a), 0U);
+  EXPECT_TRUE(flow.answer_reaches(flow.near, kPatience)) << "still alive";
+  EXPECT_EQ(forget(world.b), 1U);
+  EXPECT_EQ(forget(world.b), 0U);
 }
 
 TEST(Slot, LetsAnOrdinaryUserPingItself) {

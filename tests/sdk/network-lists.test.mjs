@@ -1,8 +1,22 @@
 // NET-12 to NET-25 and NET-54 to NET-58: allow and deny lists, which of them wins, and changing them.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { api, blocked, holds, kAll, look, reached, setNetwork } from './support/network.mjs'
 import { networkRows } from './support/rows.mjs'
 import { failure } from './support/sandbox.mjs'
+
+const run = promisify(execFile)
+// The program of the `sandlot exec` that these tests run under.
+function sandlot() {
+  for (let pid = process.pid; pid > 1; pid = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[1])) {
+    const program = readlinkSync(`/proc/${pid}/exe`)
+    if (program.endsWith('/sandlot')) return program
+  }
+  assert.fail('not under sandlot exec')
+}
 
 const kOpen = ['https://1.1.1.1', 'https://8.8.8.8', 'tcp 93.184.216.34:22', 'udp 93.184.216.34:7777', 'dns 8.8.8.8']
 
@@ -178,7 +192,12 @@ except ConnectionError:
     assert.equal((await api('PUT', '/sandboxes/inosuchsandboxanywhere/network', {})).status, 404)
   })
 
-  later('NET-58: with `network.immutable` a change is refused', 'that setting')
+  // An emulator of its own; the SDK's settings come from its `exec`.
+  row('NET-58: with `network-immutable` a change is refused', async () => {
+    const { stdout } = await run(sandlot(), ['exec', '--internet', 'none', '--network-immutable', 'true', '--port', '0', '--pool', '0',
+      '--', process.execPath, fileURLToPath(new URL('support/immutable.mjs', import.meta.url)), sdk.name])
+    assert.match(stdout, /^refused$/m)
+  })
 
   row('1.9: what is no address and no CIDR is refused in `denyOut`, by its own name', async () => {
     for (const entry of ['not-a-cidr', '', 'example.com', '1.2.3.4:80', '1.2.3', '1.2.3.4/33', '010.0.0.1', ' 8.8.8.8', '0.0.0.0', '0.0.0.0/8', '0.0.0.0/32', '::', '::/0', '::/128']) {

@@ -89,7 +89,21 @@ networkRows(import.meta.url, 'public URL', (sdk, { row, later, shared }) => {
     const { stdout } = await run('python3', ['-c', 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())', url(sandbox, 8080)])
     assert.match(stdout, /Directory listing for \//)
   })
-  later('NET-65: the Python SDK and `requests`', 'tests of the Python SDK')
+  // Each library with the one variable that it reads, and with none: the certificate is checked.
+  const python = (program, address, variables) => run('python3', ['-c', program, address], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(variables.map((name) => [name, process.env[name]])) },
+  })
+  const trusts = async (program, variable) => {
+    const address = url(await served(), 8080)
+    assert.ok(process.env[variable], `sandlot exec sets ${variable}`)
+    assert.match((await python(program, address, [variable])).stdout, /Directory listing for \//)
+    await assert.rejects(() => python(program, address, []), /CERTIFICATE_VERIFY_FAILED/)
+  }
+  row('NET-65: `requests` reads it with `REQUESTS_CA_BUNDLE`', () =>
+    trusts('import sys, requests; print(requests.get(sys.argv[1], timeout=10).text)', 'REQUESTS_CA_BUNDLE'))
+  row('NET-65: `urllib` reads it with `SSL_CERT_FILE`', () =>
+    trusts('import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())', 'SSL_CERT_FILE'))
+  later('NET-65: the Python SDK', 'tests of the Python SDK')
 
   // What a server saw of a request, by port of a sandbox with this mask; undefined: without one.
   const seen = async (maskRequestHost, port, headers) => {
@@ -126,7 +140,8 @@ networkRows(import.meta.url, 'public URL', (sdk, { row, later, shared }) => {
     assert.equal((await seen(undefined, 3069, { 'X-Forwarded-Host': 'forged' }))['x-forwarded-host'], undefined)
   })
 
-  // The daemon shows its Host to nobody, and a sandbox may not sniff: tests/emulator/proxy holds the front door to it.
+  // The daemon shows its Host to nobody, and a sandbox may not sniff: tests/emulator/proxy/front_door_test.cc holds the
+  // front door to it (Net70TheDaemonSeesNoMaskAndTheOtherPortsDo).
   later('NET-70: the daemon on port 49983 sees no mask', 'no SDK can see it; a unit test of the front door does')
 
   row('NET-71: WebSocket upgrades get the mask, too', async () => {

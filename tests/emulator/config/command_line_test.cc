@@ -96,6 +96,7 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"run-dir", "/tmp/r"},
                                                       {"internet", "none"},
                                                       {"dns-mode", "direct"},
+                                                      {"network-immutable", "true"},
                                                       {"decision-log", "100"},
                                                       {"auth", "any"},
                                                       {"api-key", "k1"},
@@ -212,6 +213,11 @@ TEST(CommandLine, LimitsAreNumbersRatesOrUnlimited) {
   EXPECT_EQ(rate("unlimited"), std::nullopt);
   for (std::string bad : {"0", "-1", "5/d", "/s", "5/", "five"}) {
     World().expect_refusal({"serve", "--create-rate=" + bad}, kUsage, "100/m");
+  }
+  EXPECT_FALSE(World().read({"serve"})->options.network_immutable);
+  EXPECT_TRUE(World().read({"serve", "--network-immutable=true"})->options.network_immutable);
+  for (std::string bad : {"yes", "1", "TRUE"}) {
+    World().expect_refusal({"serve", "--network-immutable=" + bad}, kUsage, "true, false");
   }
   EXPECT_EQ(World().read({"serve", "--max-sandboxes", "7"})->options.max_sandboxes, 7U);
   for (std::string bad : {"0", "many", "1.5"}) {

@@ -80,6 +80,13 @@ TEST(Explain, AnAllowedOneIsBlockedByTakingOutWhatAllowsIt) {
             "\"93.184.216.34\"");
 }
 
+TEST(Explain, APolicyThatCouldNotBeAppliedIsNotOpenedByAList) {
+  Policy closed = Policy::closed();
+  std::string change = change_for(closed, kWeb, decide(closed, kWeb));
+  EXPECT_EQ(change.find("allowOut"), std::string::npos) << change;
+  EXPECT_NE(change.find("send it again"), std::string::npos) << change;
+}
+
 TEST(Explain, NothingOpensAnInternalAddress) {
   EXPECT_EQ(change({{"10.0.0.0/8"}, {}}, {{10, 0, 0, 1}, 443}),
             "nothing opens an internal address");

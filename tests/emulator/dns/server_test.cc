@@ -1,5 +1,10 @@
 #include "emulator/dns/server.h"
 
+#include <arpa/inet.h>
+#include <poll.h>
+
+#include <array>
+
 #include "tests/emulator/dns/fake_resolver.h"
 #include "tests/emulator/dns/loop_thread.h"
 
@@ -82,6 +87,66 @@ TEST_F(DnsServerTest, AnswersManyQuestionsOnOneConnection) {
     Bytes query = make_query("x.localhost", kTypeA, id);
     EXPECT_TRUE(answers(exchange_tcp(socket.get(), query), query));
   }
+}
+
+// Whether the server has ended the connection within `patience`.
+bool ended(int socket, std::chrono::milliseconds patience) {
+  pollfd wait{socket, POLLIN, 0};
+  char byte = 0;
+  return ::poll(&wait, 1, static_cast<int>(patience.count())) == 1 &&
+         ::recv(socket, &byte, 1, 0) <= 0;
+}
+
+base::UniqueFd connected(std::uint16_t port, const char* from = "127.0.0.1") {
+  base::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in own{};
+  own.sin_family = AF_INET;
+  ::inet_pton(AF_INET, from, &own.sin_addr);
+  EXPECT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
+  sockaddr_in server = own;
+  server.sin_port = htons(port);
+  server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&server), sizeof server), 0);
+  return socket;
+}
+
+TEST_F(DnsServerTest, EndsAConnectionThatAnnouncesMoreThanAQuestion) {
+  start({});
+  base::UniqueFd socket = connected(port_);
+  constexpr std::array<char, 2> kAnnounced = {'\x10', '\x01'};  // 4097
+  ASSERT_EQ(::send(socket.get(), kAnnounced.data(), kAnnounced.size(), 0), 2);
+  EXPECT_TRUE(ended(socket.get(), std::chrono::seconds(3)));
+}
+
+TEST_F(DnsServerTest, OneClientsConnectionsLeaveRoomForTheOthers) {
+  start({});
+  std::vector<base::UniqueFd> held;
+  for (int i = 0; i < 32; ++i) held.push_back(connected(port_));
+  Bytes query = make_query("x.localhost", kTypeA);
+  EXPECT_TRUE(answers(exchange_tcp(held.back().get(), query), query));
+  base::UniqueFd more = connected(port_);
+  EXPECT_TRUE(ended(more.get(), std::chrono::seconds(3)));
+  base::UniqueFd other = connected(port_, "127.0.0.2");
+  EXPECT_TRUE(answers(exchange_tcp(other.get(), query), query));
+  EXPECT_TRUE(answers(ask_udp(port_, query), query));
+}
+
+TEST(DnsShare, IsOfOneClientAndOfAll) {
+  Share share(3, 2);
+  auto one = boost::asio::ip::make_address("10.71.0.1");
+  auto two = boost::asio::ip::make_address("10.71.0.2");
+  EXPECT_TRUE(share.take(one));
+  EXPECT_TRUE(share.take(one));
+  EXPECT_FALSE(share.take(one));
+  EXPECT_TRUE(share.take(two));
+  EXPECT_FALSE(share.take(two)) << "all together";
+  share.give_back(one);
+  EXPECT_TRUE(share.take(two));
+  share.give_back(two);
+  share.give_back(two);
+  share.give_back(one);
+  EXPECT_TRUE(share.take(one));
+  EXPECT_TRUE(share.take(one));
 }
 
 TEST_F(DnsServerTest, SaysWhenItsPortIsTaken) {

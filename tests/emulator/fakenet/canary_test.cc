@@ -1,6 +1,14 @@
 // What is counted, and how packets are read.
 #include "emulator/fakenet/canary.h"
 
+#include <sys/socket.h>
+
+#include <array>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
 #include "emulator/fakenet/packet_watch.h"
@@ -99,6 +107,40 @@ TEST(Canary, CountsConnectionsAndShowsTheirFirstBytes) {
   canary.clear();
   EXPECT_TRUE(canary.counters().empty());
   EXPECT_TRUE(canary.events().empty());
+}
+
+TEST(Canary, KeepsTheBeginningOfWhatWasAskedForOnly) {
+  Canary canary;
+  canary.understood("request", {}, "GET /" + std::string(60'000, 'x'));
+  EXPECT_EQ(canary.events()[0].text, "GET /" + std::string(507, 'x') + "...");
+  EXPECT_LE(canary.events()[0].text.capacity(), 1024U);
+  canary.understood("request", {}, "GET /short");
+  EXPECT_EQ(canary.events()[1].text, "GET /short");
+}
+
+TEST(PacketWatch, LetsOthersHaveATurnInAFlood) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
+  base::UniqueFd far(ends[0]);
+  base::UniqueFd near(ends[1]);
+  constexpr int kRoom = 256 << 20;
+  if (::setsockopt(far.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kRoom, sizeof kRoom) != 0)
+    GTEST_SKIP() << "needs CAP_NET_ADMIN";
+  std::string datagram = packet(kUdp, 53, 8, "");
+  constexpr std::uint64_t kSent = 25'000;
+  for (std::uint64_t i = 0; i < kSent; ++i)
+    ASSERT_GT(::send(far.get(), datagram.data(), datagram.size(), 0), 0) << i;
+  boost::asio::io_context context;
+  Canary canary;
+  PacketWatch watch(context.get_executor(), std::move(near), canary);
+  auto counted = [&] {
+    return canary.counters().empty() ? 0 : canary.counters().begin()->second.packets;
+  };
+  boost::asio::co_spawn(context, watch.run(), boost::asio::detached);
+  for (int i = 0; i < 10 && counted() == 0; ++i) context.run_one_for(std::chrono::seconds(5));
+  EXPECT_EQ(counted(), 20'000U) << "and then whoever waits";
+  for (int i = 0; i < 10 && counted() < kSent; ++i) context.run_one_for(std::chrono::seconds(5));
+  EXPECT_EQ(counted(), kSent);
 }
 
 TEST(Canary, IsBounded) {

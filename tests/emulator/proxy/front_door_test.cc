@@ -232,6 +232,21 @@ TEST(FrontDoor, WhoCannotShowTheTokenWakesNobody) {
   EXPECT_EQ(world.resumed, 1);
 }
 
+TEST(FrontDoor, Net70TheDaemonSeesNoMaskAndTheOtherPortsDo) {
+  World world;
+  world.add_sandbox("abc");
+  world.set_ingress("abc", {"", "masked.example:${PORT}"});
+  Server daemon(echo, 49983);
+  std::string seen = ask(world, "49983-abc.localhost", "/health");
+  EXPECT_THAT(seen, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(seen, HasSubstr("Host: 49983-abc.localhost"));
+  EXPECT_THAT(seen, Not(HasSubstr("masked.example")));
+  EXPECT_THAT(seen, Not(HasSubstr("X-Forwarded-Host")));
+  Server other(echo);
+  std::string port = std::to_string(other.port());
+  EXPECT_THAT(ask(world, port + "-abc.localhost"), HasSubstr("Host: masked.example:" + port));
+}
+
 TEST(FrontDoor, ASandboxThatCannotGoOnSaysWhy) {
   World world;
   world.add_sandbox("abc");

@@ -39,6 +39,32 @@ TEST(LiveConnections, ACutMayEndOtherRegistrations) {
   EXPECT_LE(cuts, 1);
 }
 
+TEST(LiveConnections, APrivateSandboxCutsThePublicOnesAndKeepsTheOthers) {
+  auto live = std::make_shared<LiveConnections>();
+  int daemon = 0;
+  int cuts = 0;
+  LiveConnections::Registration second;
+  auto other = LiveConnections::add(live, [&] { ++daemon; });
+  auto first = LiveConnections::add(
+      live,
+      [&] {
+        ++cuts;
+        second = LiveConnections::Registration();
+      },
+      LiveConnections::Kind::kPublic);
+  second = LiveConnections::add(
+      live, [&] { ++cuts; }, LiveConnections::Kind::kPublic);
+  live->cut_public();
+  EXPECT_EQ(cuts, 1) << "the second one ended with the first";
+  EXPECT_EQ(daemon, 0);
+  EXPECT_FALSE(live->closed());
+  EXPECT_EQ(live->size(), 2U);
+  live->cut_public();
+  EXPECT_EQ(cuts, 2) << "a client that stayed and began something new";
+  live->cut_all();
+  EXPECT_EQ(daemon, 1);
+}
+
 TEST(LiveConnections, OutliveTheirOwner) {
   auto live = std::make_shared<LiveConnections>();
   auto held = LiveConnections::add(live, [] {});

@@ -25,6 +25,7 @@ struct FakeWorld {
   bool frozen = false;
   std::chrono::milliseconds freezing{};  // how long a freeze takes
   std::string answer = "ok";
+  std::chrono::milliseconds answering_takes{};
   int clock_messages = 0;
   fakeapi::envd::ClockSetting last_clock;
 };
@@ -88,6 +89,7 @@ class FakeContainer final : public namespaces::Container {
         ++world->clock_messages;
         world->last_clock = *clock;
       }
+      if (world->answering_takes.count() > 0) co_await base::sleep_for(world->answering_takes);
       std::ignore = ::send(agent->native_handle(), world->answer.data(), world->answer.size(), 0);
     }
   }

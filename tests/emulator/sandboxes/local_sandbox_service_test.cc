@@ -43,6 +43,7 @@ class LocalSandboxServiceTest : public testing::Test {
     hooks.apply_policy = [this](auto, std::shared_ptr<const netfilter::Policy> policy) {
       return load_policy(std::move(policy));
     };
+    hooks.close_slot = [this](auto) { return note_closing(); };
     hooks.policy_changed = [this](const std::string& id) { changed.push_back(id); };
     service = std::make_unique<LocalSandboxService>(context.get_executor(), clock, templates,
                                                     blanks, hooks);
@@ -83,6 +84,10 @@ class LocalSandboxServiceTest : public testing::Test {
     loaded.push_back(policy->denied().empty() ? "open" : policy->denied()[0].rule);
     co_return base::Result<>();
   }
+  base::Task<> note_closing() {
+    closings.push_back(changed.size());
+    co_return base::Result<>();
+  }
   // Whether 1.1.1.1:443 may be reached.
   bool open(const std::string& id) {
     auto policy = service->policy_of(id);
@@ -117,6 +122,8 @@ class LocalSandboxServiceTest : public testing::Test {
   tests::FakeWorld world;
   std::string failing;
   std::vector<std::string> cut;
+  // For each closing of a slot: how many changes the proxy had heard of by then.
+  std::vector<std::size_t> closings;
   std::vector<std::string> loaded;   // first rules of the policies that went to the kernel
   std::vector<std::string> changed;  // whose live connections were judged anew
   std::vector<int> slots_made;
@@ -124,7 +131,7 @@ class LocalSandboxServiceTest : public testing::Test {
   tests::FakeRuntime runtime{context.get_executor(), world};
   std::shared_ptr<SlotPool> slots = std::make_shared<SlotPool>(
       blocking,
-      [this](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+      [this](int index, std::uint32_t, bool) -> base::Result<netfilter::Slot> {
         netfilter::Slot slot;
         slot.index = index;
         slot.address = "10.71.0." + std::to_string(index);
@@ -405,6 +412,19 @@ TEST_F(LocalSandboxServiceTest, Net57APolicyIsInForceBeforeTheSandboxIsKnown) {
   EXPECT_EQ(loaded.back(), "allowInternetAccess=false");
 }
 
+TEST_F(LocalSandboxServiceTest, SlowAgentsAreToldTheClockAtTheSameTime) {
+  for (int i = 0; i < 10; ++i) make();
+  world.answering_takes = 200ms;
+  fakeapi::envd::ClockSetting setting;
+  setting.offset_ms = 60000;
+  auto started = std::chrono::steady_clock::now();
+  int told = world.clock_messages;
+  run(service->clock_changed(setting));
+  EXPECT_EQ(world.clock_messages, told + 10);
+  EXPECT_LT(std::chrono::steady_clock::now() - started, 1500ms) << "not 10 times 200 ms";
+  world.answering_takes = {};
+}
+
 TEST_F(LocalSandboxServiceTest, APolicyThatCannotBeLoadedRefusesTheSandbox) {
   failing = "load";
   cloud::NewSandbox request;
@@ -445,6 +465,7 @@ TEST_F(LocalSandboxServiceTest, AFailedChangeClosesTheSandboxUntilOneSucceeds) {
   EXPECT_FALSE(run(service->set_network(id, lists({}, {"8.8.8.8"}), std::nullopt)));
   EXPECT_FALSE(open(id)) << "closed, although the new policy would have allowed it";
   EXPECT_EQ(changed, std::vector<std::string>{id});
+  EXPECT_EQ(closings, std::vector<std::size_t>{1}) << "the proxy first, then the slot";
   failing.clear();
   ASSERT_TRUE(run(service->set_network(id, lists({}, {"0.0.0.0/0"}), std::nullopt)));
   EXPECT_EQ(loaded.size(), 1U) << "loaded although it looks like what a closed slot has";
