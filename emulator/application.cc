@@ -29,6 +29,7 @@
 #include "emulator/proxy/tls.h"
 #include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
+#include "emulator/store/database.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/envd/resource_usage.h"
 #include "namespaces/gc.h"
@@ -68,6 +69,7 @@ class Application final : public control::ControlPort {
 
   Step prepare_directories();
   Step start_runtime();
+  Step open_store();
   Step make_templates();
   Step start_network();
   Step start_service();
@@ -97,6 +99,7 @@ class Application final : public control::ControlPort {
   sandboxes::TemplateStore templates_;
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
+  std::unique_ptr<store::Database> store_;
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
@@ -143,6 +146,16 @@ Application::Step Application::start_runtime() {
   blocking_ = std::make_unique<base::BlockingPool>(2);  // the first threads, after the spawner
   network_ = std::make_unique<NetworkStack>(context_.get_executor(), options_, clock_, *blocking_,
                                             instance_directory_.path);
+  return {};
+}
+
+Application::Step Application::open_store() {
+  auto opened = store::Database::open(options_.data_dir / "sandlot.db");
+  if (!opened) {
+    bool newer = opened.error().code() == Errc::kFailedPrecondition;
+    return failed(newer ? config::kConfiguration : config::kFailure, opened.error(), "database");
+  }
+  store_ = std::move(*opened);
   return {};
 }
 
@@ -343,6 +356,7 @@ int Application::run() {
   raise_descriptor_limit();
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
+                     .and_then([this] { return open_store(); })
                      .and_then([this] { return network_->read_internet(); })
                      .and_then([this] { return make_templates(); })
                      .and_then([this] { return start_network(); })
