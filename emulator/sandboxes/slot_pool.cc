@@ -28,8 +28,42 @@ void SlotLease::give_back() {
   netns_.reset();
   if (auto owner = owner_.lock()) {
     --owner->on_loan_;
+    if (owner->held_.contains(slot_.index)) return;  // rests when the hold ends
     owner->resting_.push_back({slot_.index, std::chrono::steady_clock::now() + SlotPool::kRest});
   }
+}
+
+SlotHold::SlotHold(int index, std::weak_ptr<SlotPool> owner)
+    : index_(index), owner_(std::move(owner)) {}
+
+SlotHold::SlotHold(SlotHold&& other) noexcept
+    : index_(std::exchange(other.index_, -1)), owner_(std::move(other.owner_)) {}
+
+SlotHold& SlotHold::operator=(SlotHold&& other) noexcept {
+  if (this != &other) {
+    give_back();
+    index_ = std::exchange(other.index_, -1);
+    owner_ = std::move(other.owner_);
+  }
+  return *this;
+}
+
+SlotHold::~SlotHold() {
+  give_back();
+}
+
+void SlotHold::give_back() {
+  auto owner = owner_.lock();
+  if (!owner || index_ < 0) return;
+  owner->held_.erase(owner->held_.find(index_));
+  // Two emulators that shared a data directory may have left two sandboxes of one slot.
+  if (owner->held_.contains(index_) || index_ >= owner->next_index_) return;
+  owner->resting_.push_back({index_, std::chrono::steady_clock::now() + SlotPool::kRest});
+}
+
+SlotHold SlotPool::hold(int index) {
+  held_.insert(index);
+  return SlotHold(index, weak_from_this());
 }
 
 SlotPool::SlotPool(base::BlockingPool& blocking, MakeSlot make, std::size_t ready)
@@ -42,6 +76,7 @@ base::Result<int> SlotPool::take_index() {
     resting_.pop_front();
     return index;
   }
+  while (held_.contains(next_index_)) ++next_index_;
   if (next_index_ > kLastIndex)
     return base::fail(Errc::kResourceExhausted, "no network slot is free");
   return next_index_++;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "emulator/base/async.h"
 #include "emulator/base/task_group.h"
@@ -27,6 +28,7 @@ class SlotLease {
   ~SlotLease();
 
   const std::string& address() const { return slot_.address; }
+  int index() const { return slot_.index; }
   std::uint32_t first_id() const { return slot_.first_id; }
   const std::shared_ptr<const base::UniqueFd>& netns() const { return netns_; }
 
@@ -34,6 +36,21 @@ class SlotLease {
   void give_back();
   netfilter::Slot slot_;
   std::shared_ptr<const base::UniqueFd> netns_;
+  std::weak_ptr<SlotPool> owner_;
+};
+
+// While it lives nobody new gets the slot, nor its ids: there are files that belong to them.
+class SlotHold {
+ public:
+  SlotHold() = default;
+  SlotHold(int index, std::weak_ptr<SlotPool> owner);
+  SlotHold(SlotHold&& other) noexcept;
+  SlotHold& operator=(SlotHold&& other) noexcept;
+  ~SlotHold();
+
+ private:
+  void give_back();
+  int index_ = -1;
   std::weak_ptr<SlotPool> owner_;
 };
 
@@ -48,6 +65,9 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   base::Task<SlotLease> take();
   // Makes one more ready slot if there are fewer than wanted; false when there was nothing to do.
   base::Task<bool> refill_one();
+  // Of a slot on loan, before it is given back, or of one that an earlier emulator used, before the
+  // first take().
+  SlotHold hold(int index);
   // Drops the ready slots; called at exit.
   void clear() { ready_.clear(); }
   // Namespaces that exist: ready ones and those on loan.
@@ -55,6 +75,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
  private:
   friend class SlotLease;
+  friend class SlotHold;
   static constexpr int kLastIndex = 28671;  // ids stay below 2^31 (netfilter/network.h)
   static constexpr std::chrono::seconds kRest{3};
 
@@ -70,6 +91,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   std::size_t wanted_;
   std::deque<netfilter::Slot> ready_;
   std::deque<Resting> resting_;
+  std::multiset<int> held_;
   std::size_t on_loan_ = 0;
   int next_index_ = 1;
   std::uint32_t next_serial_ = 1;

@@ -309,25 +309,30 @@ Result<std::unique_ptr<Database>> Database::open(const fs::path& file) {
   return std::unique_ptr<Database>(new Database(std::move(connection)));
 }
 
+base::BlockingPool& Database::thread() {
+  if (!thread_) thread_.emplace(1U);
+  return *thread_;
+}
+
 base::Task<Changed> Database::exec(std::string sql, std::vector<Value> values) {
   auto work = [raw = connection_.get(), sql = std::move(sql), values = std::move(values)] {
     return raw->exec(sql, values);
   };
-  co_return co_await base::offload(thread_, std::move(work));
+  co_return co_await base::offload(thread(), std::move(work));
 }
 
 base::Task<std::vector<Row>> Database::query(std::string sql, std::vector<Value> values) {
   auto work = [raw = connection_.get(), sql = std::move(sql), values = std::move(values)] {
     return raw->query(sql, values);
   };
-  co_return co_await base::offload(thread_, std::move(work));
+  co_return co_await base::offload(thread(), std::move(work));
 }
 
 base::Task<std::vector<Changed>> Database::transaction(std::vector<Statement> statements) {
   auto work = [raw = connection_.get(), statements = std::move(statements)] {
     return raw->transaction(statements);
   };
-  co_return co_await base::offload(thread_, std::move(work));
+  co_return co_await base::offload(thread(), std::move(work));
 }
 
 Result<std::vector<Row>> Database::query_now(const std::string& sql,

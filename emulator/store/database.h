@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,7 +72,7 @@ class Database {
   // All of them or none.
   base::Task<std::vector<Changed>> transaction(std::vector<Statement> statements);
 
-  // The same, blocking, for the start, before any call above.
+  // The same, blocking, for the start: before any call above, and with no thread made.
   base::Result<std::vector<Row>> query_now(const std::string& sql,
                                            const std::vector<Value>& values = {});
   base::Result<std::vector<Changed>> transaction_now(const std::vector<Statement>& statements);
@@ -80,8 +81,10 @@ class Database {
   class Connection;
   explicit Database(std::unique_ptr<Connection> connection);
 
-  std::unique_ptr<Connection> connection_;  // used on the thread
-  base::BlockingPool thread_{1};            // joined first
+  base::BlockingPool& thread();
+
+  std::unique_ptr<Connection> connection_;    // used on the thread
+  std::optional<base::BlockingPool> thread_;  // joined first; made by the first call
 };
 
 }  // namespace emulator::store
