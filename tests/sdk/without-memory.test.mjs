@@ -26,8 +26,8 @@ eachSdk('pause without memory', (sdk) => {
     const again = await Sandbox.connect(sandbox.sandboxId)
     assert.deepEqual(await again.commands.list(), [])
     assert.equal(await again.files.read('/home/user/file'), 'kept')
-    assert.equal((await again.commands.run('ls /usr/local/bin/mine /etc/mine; whoami; pwd; echo $KEPT')).stdout,
-      '/usr/local/bin/mine\n/etc/mine\nuser\n/home/user\nyes\n')
+    assert.equal((await again.commands.run('ls /etc/mine /usr/local/bin/mine; whoami; pwd; echo $KEPT')).stdout,
+      '/etc/mine\n/usr/local/bin/mine\nuser\n/home/user\nyes\n')
     const now = await again.files.read(kBoot)
     assert.match(now, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$/)
     assert.notEqual(now, boot)

@@ -46,6 +46,7 @@ class SandboxMemoryTest : public testing::Test {
   }
 
   void begin(const std::string& instance) {
+    fs::create_directories(directory / "sandboxes" / instance);
     auto opened = store::Database::open(directory / "sandlot.db");
     ASSERT_TRUE(opened) << opened.error().message();
     database = std::move(*opened);
@@ -154,7 +155,7 @@ TEST_F(SandboxMemoryTest, WithoutMemoryOnlyTheFilesStayAndNoTrafficWakesIt) {
   EXPECT_TRUE(world.last_spec.existing_files);
   EXPECT_EQ(world.last_spec.ids.first, ids);
   EXPECT_EQ(slots_made, (std::vector<int>{1, 2, 3}));
-  EXPECT_EQ(last_policy->denied().at(0).rule, "9.9.9.9");
+  EXPECT_EQ(last_policy->denied().at(0).rule, "denyOut[0]=9.9.9.9");
   EXPECT_EQ(rows(), 0U);
   EXPECT_TRUE(service->id_by_address("10.71.0.3"));
   EXPECT_FALSE(service->id_by_address("10.71.0.1"));
@@ -250,7 +251,7 @@ TEST_F(SandboxMemoryTest, AFreshStartMayBeAskedForAndAChangeOfTheNetworkReachesI
   cloud::NetworkOptions change;
   change.deny_out = std::vector<std::string>{"8.8.8.8"};
   ASSERT_TRUE(run(service->connect(id, 60s, change)));
-  EXPECT_EQ(last_policy->denied().at(0).rule, "8.8.8.8");
+  EXPECT_EQ(last_policy->denied().at(0).rule, "denyOut[0]=8.8.8.8");
   ASSERT_TRUE(run(service->drop_memory(id))) << "nothing to do for a running one";
   EXPECT_EQ(world.ended, 1);
 }
