@@ -131,7 +131,7 @@ Application::Step Application::prepare_directories() {
   }
   if (auto opened = open_store(); !opened) return opened;
   // Without knowing what is paused nothing may be removed.
-  auto kept = sandboxes::paused_ids(*store_);
+  auto kept = sandboxes::paused_files(*store_);
   if (!kept) return failed(config::kFailure, kept.error(), "database");
   collect_garbage_of_others(options_.run_dir, options_.data_dir, *kept);
   instance_directory_.path = options_.run_dir / instance_;

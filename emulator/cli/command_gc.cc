@@ -16,7 +16,7 @@ int run_gc(const config::CommandLine& line) {
     return config::kPrivilege;
   }
   // Without knowing what to keep it removes nothing.
-  auto kept = sandboxes::read_paused_ids(line.options.data_dir);
+  auto kept = sandboxes::read_paused_files(line.options.data_dir);
   if (!kept) {
     std::cerr << "sandlot gc: " << kept.error().message() << std::endl;
     bool newer = kept.error().code() == base::Errc::kFailedPrecondition;

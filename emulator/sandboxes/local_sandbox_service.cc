@@ -118,8 +118,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.auto_resume = request.auto_resume;
   sandbox->made_of = *item;
   sandbox->env_vars = std::move(request.env_vars);
-  sandbox->ids_slot = blank.slot.index();
-  sandbox->first_id = blank.slot.first_id();
+  begin_files(*sandbox, blank);
   sandbox->lifetime = request.timeout;
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);

@@ -125,7 +125,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // Paused only: there is a row of it; it is to have no memory, so no traffic wakes it.
     bool written_down = false;
     bool files_only = false;
-    // Whose ids its files belong to: its slot's, until it loses its memory.
+    // Its writable directory, and whose ids the files belong to: its slot's, until it starts anew
+    // from them in another one.
+    std::string files;
     int ids_slot = 0;
     std::uint32_t first_id = 0;
     SlotHold ids_hold;
@@ -172,7 +174,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> freeze(SandboxPtr sandbox, bool keep_memory, bool insist);
   base::Task<> suspend(std::string id, bool keep_memory, bool insist);
   base::Task<> thaw(SandboxPtr sandbox);
-  // sandbox_memory.cc: what a sandbox is when it has no memory.
+  // sandbox_memory.cc: what a sandbox is when it has no memory. It has the files of a fresh
+  // container now:
+  static void begin_files(Sandbox& sandbox, const Blank& fresh);
   PausedRecord record_of(const Sandbox& sandbox) const;
   base::Task<> write_down(SandboxPtr sandbox, bool files_only);
   boost::asio::awaitable<void> strike_out(SandboxPtr sandbox);

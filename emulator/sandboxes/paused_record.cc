@@ -132,13 +132,10 @@ Template template_of(const json& value) {
 }  // namespace
 
 std::string encode(const PausedRecord& record) {
-  json body = {{"info", to_json(record.info)},
-               {"lifetime", record.lifetime.count()},
-               {"filesOnly", record.files_only},
-               {"trafficToken", record.traffic_token},
-               {"envVars", record.env_vars},
-               {"madeOf", to_json(record.made_of)},
-               {"slot", record.slot},
+  json body = {{"info", to_json(record.info)},   {"lifetime", record.lifetime.count()},
+               {"filesOnly", record.files_only}, {"trafficToken", record.traffic_token},
+               {"envVars", record.env_vars},     {"madeOf", to_json(record.made_of)},
+               {"files", record.files},          {"slot", record.slot},
                {"firstID", record.first_id}};
   // Names and values of a request are any bytes; what is not UTF-8 is replaced, never an exception.
   return body.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -155,6 +152,7 @@ base::Result<PausedRecord> decode_paused(const std::string& body) {
     record.traffic_token = value.at("trafficToken");
     record.env_vars = value.at("envVars").get<cloud::StringMap>();
     record.made_of = template_of(value.at("madeOf"));
+    record.files = value.at("files");
     record.slot = value.at("slot");
     record.first_id = value.at("firstID");
     return record;

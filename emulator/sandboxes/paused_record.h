@@ -21,6 +21,7 @@ struct PausedRecord {
   std::string traffic_token;  // once it has been private
   fakeapi::cloud::StringMap env_vars;
   Template made_of;            // limits and layers are its own
+  std::string files;           // the name of its writable directory (namespaces/kept_files.h)
   int slot = 0;                // whose ids its files belong to
   std::uint32_t first_id = 0;  // the first of them
 };

@@ -17,10 +17,11 @@ PausedStore::PausedStore(store::Database& database, fs::path data_dir, std::stri
 base::Task<> PausedStore::save(PausedRecord record, base::TimePoint now) {
   std::int64_t paused_at =
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  auto parameters = values(record.info.sandbox_id, instance_, encode(record), paused_at);
+  auto parameters =
+      values(record.info.sandbox_id, instance_, record.files, encode(record), paused_at);
   auto saved = co_await database_.exec(
-      "INSERT OR REPLACE INTO paused_sandboxes (sandbox_id, instance, body, paused_at) "
-      "VALUES (?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO paused_sandboxes (sandbox_id, instance, files, body, paused_at) "
+      "VALUES (?, ?, ?, ?, ?)",
       std::move(parameters));
   if (!saved) co_return base::fail(std::move(saved).error());
   co_return Result<>();
@@ -34,13 +35,14 @@ base::Task<> PausedStore::remove(std::string id) {
 }
 
 // kConflict when another emulator, that starts at the same moment, was faster.
-Result<> PausedStore::take_over(const std::string& id, const std::string& owner) {
+Result<> PausedStore::take_over(const PausedRecord& record, const std::string& owner) {
+  const std::string& id = record.info.sandbox_id;
   SANDLOT_TRY(auto changed, database_.transaction_now({{"UPDATE paused_sandboxes SET instance = ? "
                                                         "WHERE sandbox_id = ? AND instance = ?",
                                                         values(instance_, id, owner)}}));
   if (changed.front().rows == 0) return base::fail(Errc::kConflict, "taken by another emulator");
   // From here on the row is ours; a crash before the move is why adopt_files looks everywhere.
-  auto adopted = namespaces::adopt_files(data_dir_, instance_, id);
+  auto adopted = namespaces::adopt_files(data_dir_, instance_, record.files);
   if (adopted || adopted.error().code() != Errc::kNotFound) return adopted;
   SANDLOT_CHECK(database_.transaction_now(
       {{"DELETE FROM paused_sandboxes WHERE sandbox_id = ?", values(id)}}));
@@ -56,7 +58,7 @@ Result<std::vector<PausedRecord>> PausedStore::adopt() {
     const std::string& owner = text(row[1]);
     if (namespaces::is_live_instance(data_dir_, owner)) continue;
     auto record = decode_paused(text(row[2]));
-    auto taken = record ? take_over(id, owner) : base::fail(record.error());
+    auto taken = record ? take_over(*record, owner) : base::fail(record.error());
     if (taken) {
       adopted.push_back(std::move(*record));
     } else if (taken.error().code() != Errc::kConflict) {
@@ -66,19 +68,19 @@ Result<std::vector<PausedRecord>> PausedStore::adopt() {
   return adopted;
 }
 
-Result<std::set<std::string>> paused_ids(store::Database& database) {
-  SANDLOT_TRY(auto rows, database.query_now("SELECT sandbox_id FROM paused_sandboxes"));
-  std::set<std::string> ids;
-  for (const store::Row& row : rows) ids.insert(text(row.front()));
-  return ids;
+Result<std::set<std::string>> paused_files(store::Database& database) {
+  SANDLOT_TRY(auto rows, database.query_now("SELECT files FROM paused_sandboxes"));
+  std::set<std::string> names;
+  for (const store::Row& row : rows) names.insert(text(row.front()));
+  return names;
 }
 
-Result<std::set<std::string>> read_paused_ids(const fs::path& data_dir) {
+Result<std::set<std::string>> read_paused_files(const fs::path& data_dir) {
   std::error_code error;
   fs::path file = data_dir / "sandlot.db";
   if (!fs::exists(file, error)) return std::set<std::string>();
   SANDLOT_TRY(auto database, store::Database::open(file));
-  return paused_ids(*database);
+  return paused_files(*database);
 }
 
 }  // namespace emulator::sandboxes

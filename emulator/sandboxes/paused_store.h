@@ -26,16 +26,16 @@ class PausedStore {
   base::Result<std::vector<PausedRecord>> adopt();
 
  private:
-  base::Result<> take_over(const std::string& id, const std::string& owner);
+  base::Result<> take_over(const PausedRecord& record, const std::string& owner);
 
   store::Database& database_;
   std::filesystem::path data_dir_;
   std::string instance_;
 };
 
-// Every paused sandbox, whoever's: their files are no garbage. Blocking.
-base::Result<std::set<std::string>> paused_ids(store::Database& database);
+// The names of the writable directories of every paused sandbox, whoever's: no garbage. Blocking.
+base::Result<std::set<std::string>> paused_files(store::Database& database);
 // Of the database of a data directory; none without one.
-base::Result<std::set<std::string>> read_paused_ids(const std::filesystem::path& data_dir);
+base::Result<std::set<std::string>> read_paused_files(const std::filesystem::path& data_dir);
 
 }  // namespace emulator::sandboxes

@@ -11,6 +11,13 @@ namespace asio = boost::asio;
 namespace cloud = fakeapi::cloud;
 using base::Errc;
 
+void LocalSandboxService::begin_files(Sandbox& sandbox, const Blank& fresh) {
+  sandbox.files = fresh.container->id();
+  sandbox.ids_slot = fresh.slot.index();
+  sandbox.first_id = fresh.slot.first_id();
+  sandbox.ids_hold = SlotHold();
+}
+
 PausedRecord LocalSandboxService::record_of(const Sandbox& sandbox) const {
   PausedRecord record;
   record.info = sandbox.info;
@@ -19,6 +26,7 @@ PausedRecord LocalSandboxService::record_of(const Sandbox& sandbox) const {
   record.traffic_token = sandbox.traffic_token;
   record.env_vars = sandbox.env_vars;
   record.made_of = sandbox.made_of;
+  record.files = sandbox.files;
   record.slot = sandbox.ids_slot;
   record.first_id = sandbox.first_id;
   return record;
@@ -69,7 +77,7 @@ asio::awaitable<void> LocalSandboxService::end_container(SandboxPtr sandbox) {
   }
   sandbox->slot = SlotLease();
   sandbox->policy_in_kernel = nullptr;
-  if (sandbox->state == State::kGone) blanks_.discard_files(sandbox->info.sandbox_id);
+  if (sandbox->state == State::kGone) blanks_.discard_files(sandbox->files);
 }
 
 base::Task<> LocalSandboxService::drop_memory(std::string id) {
@@ -87,7 +95,8 @@ base::Task<> LocalSandboxService::drop_memory(std::string id) {
 
 // Everything that must be so before somebody can use it.
 base::Task<> LocalSandboxService::prepare(SandboxPtr sandbox, const Blank& blank) {
-  fakeapi::envd::SandboxConfiguration configuration = identity_of(sandbox->made_of, blank.id);
+  fakeapi::envd::SandboxConfiguration configuration =
+      identity_of(sandbox->made_of, sandbox->info.sandbox_id);
   configuration.access_token = sandbox->info.envd_access_token;
   configuration.env_vars = sandbox->env_vars;
   configuration.clock = agent_clock_;
@@ -107,7 +116,7 @@ base::Task<> LocalSandboxService::revive(SandboxPtr sandbox) {
   base::ScopeExit revived([&] { sandbox->reviving = false; });
   Template made_of = sandbox->made_of;
   made_of.limits.memory_mb = sandbox->info.memory_mb;
-  auto blank = co_await blanks_.revive(std::move(made_of), id, sandbox->first_id);
+  auto blank = co_await blanks_.revive(std::move(made_of), sandbox->files, sandbox->first_id);
   base::Result<> prepared;
   if (blank && sandbox->state != State::kGone) {
     auto preparing = prepare(sandbox, *blank);
@@ -116,7 +125,7 @@ base::Task<> LocalSandboxService::revive(SandboxPtr sandbox) {
   if (!blank) prepared = base::fail(std::move(blank).error());
   if (sandbox->state == State::kGone) {
     // Killed meanwhile: the new container, if there is one, takes its files along.
-    if (!blank) blanks_.discard_files(id);
+    if (!blank) blanks_.discard_files(sandbox->files);
     co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
   }
   if (!prepared) {
@@ -135,7 +144,7 @@ base::Task<> LocalSandboxService::end_for_good(SandboxPtr sandbox) {
   bool starting_anew = sandbox->reviving;
   co_await strike_out(sandbox);
   if (sandbox->container) co_return co_await sandbox->container->kill();
-  if (!starting_anew) blanks_.discard_files(sandbox->info.sandbox_id);
+  if (!starting_anew) blanks_.discard_files(sandbox->files);
   co_return base::Result<>();
 }
 
@@ -157,6 +166,7 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     // The template was derived anew since: what lay below the files is gone, its successor is not.
     const Template* now = templates_.find(sandbox->made_of.id);
     if (now != nullptr && !check_layers(sandbox->made_of)) sandbox->made_of.rootfs = now->rootfs;
+    sandbox->files = std::move(record.files);
     sandbox->ids_slot = record.slot;
     sandbox->first_id = record.first_id;
     sandbox->ids_hold = blanks_.hold_slot(record.slot);

@@ -21,10 +21,11 @@ constexpr std::array<std::string_view, 5> kSteps = {
          body TEXT NOT NULL,
          created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;)",
     // 3: paused sandboxes (emulator/sandboxes/paused_record.h). `instance`: the emulator that has
-    // it now; its writable layer is <data-dir>/sandboxes/<instance>/<sandbox_id>.
+    // it now; `files`: its writable layers are <data-dir>/sandboxes/<instance>/<files>.
     R"(CREATE TABLE paused_sandboxes (
          sandbox_id TEXT PRIMARY KEY,
          instance TEXT NOT NULL,
+         files TEXT NOT NULL,
          body TEXT NOT NULL,
          paused_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;)",
     // 4: secrets.

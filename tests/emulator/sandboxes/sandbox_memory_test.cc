@@ -199,7 +199,7 @@ TEST_F(SandboxMemoryTest, FilesThatAreGoneAreForgottenAndOnesThatCannotBeReadAre
   database.reset();
   begin("second");
   EXPECT_TRUE(service->list().empty());
-  EXPECT_EQ(*paused_ids(*database), std::set<std::string>{odd});
+  EXPECT_EQ(*paused_files(*database), std::set<std::string>{odd});
 }
 
 TEST_F(SandboxMemoryTest, AStartThatFailsLeavesItPausedWithItsFiles) {
