@@ -29,6 +29,7 @@
 #include "emulator/proxy/tls.h"
 #include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
+#include "emulator/store/database.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/envd/resource_usage.h"
 #include "namespaces/gc.h"
@@ -67,7 +68,9 @@ class Application final : public control::ControlPort {
   using Step = StartStep;
 
   Step prepare_directories();
+  Step restore_paused();
   Step start_runtime();
+  Step open_store();
   Step make_templates();
   Step start_network();
   Step start_service();
@@ -97,6 +100,8 @@ class Application final : public control::ControlPort {
   sandboxes::TemplateStore templates_;
   std::unique_ptr<namespaces::ContainerRuntime> runtime_;
   std::unique_ptr<base::BlockingPool> blocking_;
+  std::unique_ptr<store::Database> store_;
+  std::unique_ptr<sandboxes::PausedStore> paused_;
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
@@ -124,7 +129,11 @@ Application::Step Application::prepare_directories() {
   if (auto made = base::make_directories(options_.run_dir); !made) {
     return failed(config::kFailure, made.error(), "run directory");
   }
-  collect_garbage_of_others(options_.run_dir, options_.data_dir);
+  if (auto opened = open_store(); !opened) return opened;
+  // Without knowing what is paused nothing may be removed.
+  auto kept = sandboxes::paused_files(*store_);
+  if (!kept) return failed(config::kFailure, kept.error(), "database");
+  collect_garbage_of_others(options_.run_dir, options_.data_dir, *kept);
   instance_directory_.path = options_.run_dir / instance_;
   if (auto claimed = namespaces::claim_instance(options_.run_dir, instance_); !claimed) {
     return failed(config::kFailure, claimed.error(), "run directory");
@@ -143,6 +152,16 @@ Application::Step Application::start_runtime() {
   blocking_ = std::make_unique<base::BlockingPool>(2);  // the first threads, after the spawner
   network_ = std::make_unique<NetworkStack>(context_.get_executor(), options_, clock_, *blocking_,
                                             instance_directory_.path);
+  return {};
+}
+
+Application::Step Application::open_store() {
+  auto opened = store::Database::open(options_.data_dir / "sandlot.db");
+  if (!opened) {
+    bool newer = opened.error().code() == Errc::kFailedPrecondition;
+    return failed(newer ? config::kConfiguration : config::kFailure, opened.error(), "database");
+  }
+  store_ = std::move(*opened);
   return {};
 }
 
@@ -170,6 +189,10 @@ Application::Step Application::start_network() {
 }
 
 Application::Step Application::start_service() {
+  // `exec` leaves nothing behind, so it writes nothing down and takes over nothing.
+  if (!exec_) {
+    paused_ = std::make_unique<sandboxes::PausedStore>(*store_, options_.data_dir, instance_);
+  }
   sandboxes::FailStep fail_step = fail_step_from_environment();
   auto make_slot = [this](int index, std::uint32_t serial, bool used) {
     return netfilter::make_slot(network_->network(), index, serial, used);
@@ -189,12 +212,21 @@ Application::Step Application::start_service() {
     auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
     return sandboxes::DiskFigures{disk.used, disk.total};
   };
+  hooks.paused = paused_.get();
   hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   service_->set_max_running(options_.max_sandboxes);
   blanks_->keep_ready(*templates_.find("base"));
+  return {};
+}
+
+Application::Step Application::restore_paused() {
+  if (!paused_) return {};
+  auto records = paused_->adopt();
+  if (!records) return failed(config::kFailure, records.error(), "paused sandboxes");
+  service_->restore(std::move(*records));
   return {};
 }
 
@@ -332,7 +364,7 @@ asio::awaitable<void> Application::shut_down() {
   ready_ = false;
   for (auto& listener : listeners_) co_await listener->stop();
   co_await front_door_->stop();
-  co_await service_->stop();
+  co_await service_->stop(true);
   co_await blanks_->stop();
   co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();
@@ -349,6 +381,7 @@ int Application::run() {
                      .and_then([this] { return make_templates(); })
                      .and_then([this] { return start_network(); })
                      .and_then([this] { return start_service(); })
+                     .and_then([this] { return restore_paused(); })
                      .and_then([this] { return start_listening(); });
   if (!started) {
     base::log::error("serve.failed", {{"error", started.error().error.message()}});

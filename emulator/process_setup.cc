@@ -21,14 +21,15 @@ sandboxes::FailStep fail_step_from_environment() {
 }
 
 void collect_garbage_of_others(const std::filesystem::path& run_dir,
-                               const std::filesystem::path& data_dir) {
-  auto report = cli::collect_garbage(run_dir, data_dir, false);
+                               const std::filesystem::path& data_dir,
+                               const std::set<std::string>& kept) {
+  auto report = cli::collect_garbage(run_dir, data_dir, false, kept);
   if (!report) {
     base::log::warn("gc.failed", {{"error", report.error().message()}});
     return;
   }
   for (const std::string& line : report->failed) base::log::warn("gc.failed", {{"what", line}});
-  if (!report->dead.empty()) {
+  if (!report->removed.empty()) {
     base::log::info("gc.removed", {{"instances", std::to_string(report->dead.size())},
                                    {"objects", std::to_string(report->removed.size())}});
   }

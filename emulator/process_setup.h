@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "emulator/sandboxes/blank_pool.h"
 #include "netfilter/machine_uplink.h"
@@ -14,9 +16,10 @@ namespace emulator {
 // create leaves no trace (CONTRIBUTING, "Making a create fail").
 sandboxes::FailStep fail_step_from_environment();
 
-// What crashed emulators left is removed; what cannot be is logged.
+// What crashed emulators left is removed, but for these paused sandboxes; what cannot be is logged.
 void collect_garbage_of_others(const std::filesystem::path& run_dir,
-                               const std::filesystem::path& data_dir);
+                               const std::filesystem::path& data_dir,
+                               const std::set<std::string>& kept);
 
 // Lines of our mount table below a directory.
 std::size_t count_mounts(const std::filesystem::path& below);

@@ -50,6 +50,9 @@ struct ContainerSpec {
   RootfsSpec rootfs;
   Limits limits;
   std::string hostname;
+  // With the files that an earlier container of this id left (Container::end, kept_files.h), which
+  // belong to the ids that it had. They stay when create() fails.
+  bool existing_files = false;
 };
 
 struct Usage {
@@ -76,6 +79,9 @@ class Container {
   virtual base::Task<> thaw() = 0;
   // SIGKILL to everything inside, frozen or not. Returns when pid 1 is gone.
   virtual base::Task<> kill() = 0;
+  // kill(), but the files stay, for another container of this id. Returns when the cgroups are gone
+  // too; after an error the files stay all the same.
+  virtual base::Task<> end() = 0;
   // Completes when pid 1 has ended, for whatever reason.
   virtual base::Task<> exited() = 0;
   virtual base::Result<Usage> usage() const = 0;
@@ -87,6 +93,8 @@ class ContainerRuntime {
   // Makes cgroups, mounts and namespaces and waits for the agent's "ready". Leaves nothing behind
   // on failure; the error names the step and the errno that the child reported.
   virtual base::Task<std::unique_ptr<Container>> create(ContainerSpec spec) = 0;
+  // Deletes what end() left, in the background. Fine when there is nothing.
+  virtual void discard_files(const std::string& id) = 0;
   // Completes when every background removal has ended; call before the executor stops.
   virtual boost::asio::awaitable<void> drain() = 0;
 };

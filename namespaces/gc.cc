@@ -55,11 +55,13 @@ class Collection {
   Collection(fs::path run_root,
              fs::path data_dir,
              bool dry_run,
-             const std::optional<std::set<std::string>>& only)
+             const std::optional<std::set<std::string>>& only,
+             const std::set<std::string>& kept)
       : run_root_(std::move(run_root)),
         data_dir_(std::move(data_dir)),
         dry_run_(dry_run),
-        only_(only) {}
+        only_(only),
+        kept_(kept) {}
 
   Result<GcReport> run() {
     SANDLOT_TRY(layout_, CgroupLayout::of_this_machine());
@@ -98,7 +100,20 @@ class Collection {
     for (const auto& point : mounts_below(run)) unmount(point);
     // What is still mounted is not ours to delete from.
     if (dry_run_ || mounts_below(run).empty()) remove_directory(run_root_, name);
-    remove_directory(data_dir_ / "sandboxes", name);
+    remove_sandboxes(name);
+  }
+
+  // The record stays while there is anything: it says that the instance is dead.
+  void remove_sandboxes(const std::string& instance) {
+    fs::path directory = data_dir_ / "sandboxes" / instance;
+    auto all = entries(directory);
+    auto kept = [this](const std::string& name) { return kept_.contains(name); };
+    if (std::none_of(all.begin(), all.end(), kept)) {
+      return remove_directory(data_dir_ / "sandboxes", instance);
+    }
+    for (const auto& name : all) {
+      if (!kept(name) && name != kInstanceRecord) remove_directory(directory, name);
+    }
   }
 
   void collect_cgroups(const fs::path& directory) {
@@ -140,6 +155,7 @@ class Collection {
   fs::path data_dir_;
   bool dry_run_;
   const std::optional<std::set<std::string>>& only_;
+  const std::set<std::string>& kept_;
   CgroupLayout layout_;
   std::map<std::string, bool> instances_;  // name -> alive
   GcReport report_;
@@ -150,11 +166,12 @@ class Collection {
 Result<GcReport> collect(const fs::path& run_root,
                          const fs::path& data_dir,
                          bool dry_run,
-                         const std::optional<std::set<std::string>>& only) {
+                         const std::optional<std::set<std::string>>& only,
+                         const std::set<std::string>& kept) {
   // The mount table knows real paths only.
   std::error_code error;
   fs::path real = fs::weakly_canonical(run_root, error);
-  return Collection(error ? run_root : real, data_dir, dry_run, only).run();
+  return Collection(error ? run_root : real, data_dir, dry_run, only, kept).run();
 }
 
 Result<ObjectCounts> count_objects(const fs::path& data_dir, const std::string& instance) {
@@ -164,7 +181,7 @@ Result<ObjectCounts> count_objects(const fs::path& data_dir, const std::string& 
     counts.cgroups += child_cgroups(root / instance_cgroup(instance)).size();
   }
   for (const auto& name : entries(data_dir / "sandboxes" / instance)) {
-    if (name != "instance") ++counts.directories;
+    if (name != kInstanceRecord) ++counts.directories;
   }
   for (const auto& name : entries(data_dir / "trash")) {
     if (name.starts_with(instance + "-")) ++counts.trash;

@@ -1,7 +1,7 @@
 // What crashed instances left behind: cgroups, mounts, run directories, writable directories,
-// trash. Used by `sandlot gc` and by every start. Never touches an object of a live instance, and
-// nothing whose owner is unknown. Veths and rules are netfilter's (emulator/cli/garbage.h
-// collects all). Blocking.
+// trash. Used by `sandlot gc` and by every start. Never touches an object of a live instance,
+// nothing whose owner is unknown, and no files of a paused sandbox. Veths and rules are netfilter's
+// (emulator/cli/garbage.h collects all). Blocking.
 #pragma once
 
 #include <filesystem>
@@ -24,11 +24,13 @@ struct GcReport {
 };
 
 // With `dry_run` says what it would remove. Missing directories are fine. `only`: of the dead
-// instances, these alone; the others are in neither list of the report.
+// instances, these alone; the others are in neither list of the report. `kept`: sandboxes whose
+// writable directory stays, whoever left it (kept_files.h).
 base::Result<GcReport> collect(const std::filesystem::path& run_root,
                                const std::filesystem::path& data_dir,
                                bool dry_run,
-                               const std::optional<std::set<std::string>>& only = std::nullopt);
+                               const std::optional<std::set<std::string>>& only = std::nullopt,
+                               const std::set<std::string>& kept = {});
 
 // For leak tests: what exists of an instance right now.
 struct ObjectCounts {

@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 using base::Errc;
 using base::Result;
 
-constexpr const char* kRecord = "instance";
-
 Result<std::string> current_boot() {
   SANDLOT_TRY(auto text, base::read_file("/proc/sys/kernel/random/boot_id"));
   while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -48,16 +46,16 @@ Result<> write_instance_record(const fs::path& directory, const InstanceRecord& 
   std::string text = std::to_string(record.pid) + "\n" + std::to_string(record.start_time) + "\n" +
                      record.boot_id + "\n";
   // In one step: a reader never sees half a record.
-  fs::path temporary = directory / (std::string(kRecord) + ".new");
+  fs::path temporary = directory / (std::string(kInstanceRecord) + ".new");
   SANDLOT_CHECK(base::write_file(temporary, text, 0600));
-  if (::rename(temporary.c_str(), (directory / kRecord).c_str()) != 0) {
+  if (::rename(temporary.c_str(), (directory / kInstanceRecord).c_str()) != 0) {
     return base::fail_errno("write instance record");
   }
   return {};
 }
 
 Result<InstanceRecord> read_instance_record(const fs::path& directory) {
-  SANDLOT_TRY(auto text, base::read_file(directory / kRecord, 4096));
+  SANDLOT_TRY(auto text, base::read_file(directory / kInstanceRecord, 4096));
   std::istringstream lines(text);
   InstanceRecord record;
   if (!(lines >> record.pid >> record.start_time >> record.boot_id) || record.pid <= 0) {

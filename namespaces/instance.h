@@ -12,6 +12,9 @@
 
 namespace namespaces {
 
+// The file's name, in each directory of an instance.
+inline constexpr const char* kInstanceRecord = "instance";
+
 struct InstanceRecord {
   pid_t pid = -1;
   std::uint64_t start_time = 0;  // clock ticks since boot, field 22 of /proc/<pid>/stat

@@ -25,6 +25,7 @@
 #include "namespaces/cgroup_tree.h"
 #include "namespaces/container_runtime.h"
 #include "namespaces/instance.h"
+#include "namespaces/kept_files.h"
 #include "namespaces/rootfs.h"
 #include "namespaces/spawn_client.h"
 #include "namespaces/tree_removal.h"
@@ -75,6 +76,7 @@ struct Sandbox {
   UniqueFd control;
   Cgroup cgroup;
   bool exited = false;
+  bool keeps_files = false;       // they are not deleted with it
   asio::steady_timer exit_event;  // cancelled when pid 1 has ended
 };
 using SandboxPtr = std::shared_ptr<Sandbox>;
@@ -85,9 +87,7 @@ void remove_places(const CgroupLayout& layout, const RuntimeOptions& options) {
   fs::path relative = instance_cgroup(options.instance);
   for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
   remove_empty_top(layout);
-  fs::path mine = options.data_dir / "sandboxes" / options.instance;
-  ::unlink((mine / "instance").c_str());
-  ::rmdir(mine.c_str());
+  (void)remove_instance_files(options.data_dir, options.instance);
   ::rmdir((options.run_dir / "mounts").c_str());
 }
 
@@ -168,15 +168,22 @@ Result<> check_spec(const ContainerSpec& spec) {
   return {};
 }
 
+Result<> prepare_writable(const ContainerSpec& spec, const fs::path& directory) {
+  bool with_usr = !spec.rootfs.usr_layers.empty();
+  if (spec.existing_files) return renew_writable(directory, spec.ids, with_usr);
+  if (::mkdir(directory.c_str(), 0700) != 0) return base::fail_errno("make " + directory.string());
+  return fill_writable(directory, spec.ids, with_usr);
+}
+
 Result<Made> Core::make(const ContainerSpec& spec) {
   if (!client) return base::fail(Errc::kUnavailable, "the runtime is closed");
   SANDLOT_CHECK(check_spec(spec));
   Made made;
   SANDLOT_TRY(auto cgroup, Cgroup::create(layout, options.instance, spec.id, spec.limits));
   fs::path writable = sandboxes_dir() / spec.id;
-  if (::mkdir(writable.c_str(), 0700) != 0) return base::fail_errno("make " + writable.string());
   base::ScopeExit discard([&] { (void)discard_writable(spec.id); });
-  SANDLOT_CHECK(fill_writable(writable, spec.ids, !spec.rootfs.usr_layers.empty()));
+  if (spec.existing_files) discard.release();
+  SANDLOT_CHECK(prepare_writable(spec, writable));
   SANDLOT_TRY(auto rootfs, builder.build(spec.rootfs, spec.ids, spec.id));
   SANDLOT_TRY(auto ends, base::make_socketpair(SOCK_SEQPACKET));
   SandboxParts parts;
@@ -265,12 +272,8 @@ Task<> wait_exit(SandboxPtr sandbox) {
   co_return Result<>();
 }
 
-// The slow half of a sandbox's end. Errors are logged: gc finds what is left.
-asio::awaitable<void> remove_sandbox(CoreHold core, SandboxPtr sandbox) {
-  auto exited = co_await base::with_deadline(wait_exit(sandbox), kExitLimit, "sandbox exit");
-  if (!exited) {
-    base::log::warn("sandbox.stuck", {{"id", sandbox->id}, {"error", exited.error().message()}});
-  }
+// After the exit of pid 1.
+asio::awaitable<void> remove_cgroup(SandboxPtr sandbox) {
   // The kernel lets go of the members a little after the leader.
   auto pause = milliseconds(1);
   bool removed = sandbox->cgroup.remove();
@@ -280,11 +283,32 @@ asio::awaitable<void> remove_sandbox(CoreHold core, SandboxPtr sandbox) {
     removed = sandbox->cgroup.remove();
   }
   if (!removed) base::log::warn("cgroup.busy", {{"id", sandbox->id}});
-  auto work = [raw = core.get(), id = sandbox->id] { return raw->discard_writable(id); };
+}
+
+asio::awaitable<void> remove_files(CoreHold core, std::string id) {
+  auto work = [raw = core.get(), id] { return raw->discard_writable(id); };
   auto discarded = co_await base::offload(core->deleter, std::move(work));
-  if (!discarded) {
-    base::log::warn("upper.left", {{"id", sandbox->id}, {"error", discarded.error().message()}});
+  if (!discarded && discarded.error().code() != Errc::kNotFound) {
+    base::log::warn("upper.left", {{"id", id}, {"error", discarded.error().message()}});
   }
+}
+
+// The slow half of a sandbox's end. Errors are logged: gc finds what is left.
+asio::awaitable<void> remove_sandbox(CoreHold core, SandboxPtr sandbox) {
+  auto exited = co_await base::with_deadline(wait_exit(sandbox), kExitLimit, "sandbox exit");
+  if (!exited) {
+    base::log::warn("sandbox.stuck", {{"id", sandbox->id}, {"error", exited.error().message()}});
+  }
+  co_await remove_cgroup(sandbox);
+  if (!sandbox->keeps_files) co_await remove_files(std::move(core), sandbox->id);
+}
+
+Task<> end_sandbox(SandboxPtr sandbox) {
+  sandbox->keeps_files = true;
+  sandbox->kill();
+  SANDLOT_CO_CHECK(co_await base::with_deadline(wait_exit(sandbox), kExitLimit, "sandbox exit"));
+  co_await remove_cgroup(sandbox);
+  co_return Result<>();
 }
 
 Task<> set_frozen(SandboxPtr sandbox, bool frozen) {
@@ -325,6 +349,7 @@ class LinuxContainer final : public Container {
     sandbox_->kill();
     return base::with_deadline(wait_exit(sandbox_), kExitLimit, "sandbox exit");
   }
+  Task<> end() override { return end_sandbox(sandbox_); }
   Task<> exited() override { return wait_exit(sandbox_); }
   Result<Usage> usage() const override { return sandbox_->cgroup.usage(); }
 
@@ -350,21 +375,27 @@ class LinuxRuntime final : public ContainerRuntime {
   Task<std::unique_ptr<Container>> create(ContainerSpec spec) override {
     return create_in(core_, std::move(spec));
   }
+  void discard_files(const std::string& id) override {
+    core_->removals.spawn("discard " + id, remove_files(CoreHold(core_), id));
+  }
   asio::awaitable<void> drain() override { return core_->removals.join(); }
 
  private:
   static Task<std::unique_ptr<Container>> create_in(CorePtr core, ContainerSpec spec) {
     std::string id = spec.id;
+    bool existing_files = spec.existing_files;
     auto work = [raw = core.get(), spec = std::move(spec)] { return raw->make(spec); };
     auto made = co_await base::offload(core->worker, std::move(work));
     if (!made) co_return base::Failure(std::move(made).error());
     auto sandbox = std::make_shared<Sandbox>(core->executor, id, std::move(*made));
+    sandbox->keeps_files = existing_files;
     core->watchers.spawn("watch " + id, watch(CoreHold(core), sandbox));
     // From here on its destructor undoes everything.
     std::unique_ptr<Container> container = std::make_unique<LinuxContainer>(core, sandbox);
     auto ready = co_await base::with_deadline(wait_ready(core->executor, sandbox), kReadyLimit,
                                               "agent start");
     if (!ready) co_return base::Failure(std::move(ready).error());
+    sandbox->keeps_files = false;
     co_return container;
   }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -123,13 +124,14 @@ bool cover(int source_fd, const char* source, int root_fd, const char* target) {
   return good;
 }
 
-bool make_read_only(int root_fd, const char* path) {
-  int clone = ::open_tree(root_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+// A read-only view of source_fd/`source` over root/`target`.
+bool cover_read_only(int source_fd, const char* source, int root_fd, const char* target) {
+  int clone = ::open_tree(source_fd, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (clone < 0) return false;
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   bool good = ::mount_setattr(clone, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0 &&
-              ::move_mount(clone, "", root_fd, path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+              ::move_mount(clone, "", root_fd, target, MOVE_MOUNT_F_EMPTY_PATH) == 0;
   int saved = errno;
   ::close(clone);
   errno = saved;
@@ -143,7 +145,7 @@ FailedStep protect(int root_fd, int dev_fd, const ProtectedPaths& paths) {
         if (!cover(dev_fd, "null", root_fd, item.path)) return item.path;
         break;
       case Kind::kReadOnly:
-        if (!make_read_only(root_fd, item.path)) return item.path;
+        if (!cover_read_only(root_fd, item.path, root_fd, item.path)) return item.path;
         break;
       case Kind::kHiddenDirectory:
         if (!mount_below(root_fd, item.path, "tmpfs",
@@ -155,6 +157,34 @@ FailedStep protect(int root_fd, int dev_fd, const ProtectedPaths& paths) {
     }
   }
   return nullptr;
+}
+
+// /proc/sys/kernel/random/boot_id: each start of a sandbox is a boot of its own
+// (contract-envd 5.10). The text is a file of the sandbox's /dev, gone from there when it is
+// attached.
+bool attach_boot_id(int root_fd, int dev_fd) {
+  constexpr const char* kName = ".boot_id";
+  unsigned char random[16];
+  if (::getrandom(random, sizeof random, 0) != sizeof random) return false;
+  random[6] = static_cast<unsigned char>((random[6] & 0x0fU) | 0x40U);
+  random[8] = static_cast<unsigned char>((random[8] & 0x3fU) | 0x80U);
+  char text[40];
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < sizeof random; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text[size++] = '-';
+    text[size++] = "0123456789abcdef"[random[i] >> 4U];
+    text[size++] = "0123456789abcdef"[random[i] & 0x0fU];
+  }
+  text[size++] = '\n';
+  int file = ::openat(dev_fd, kName, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+  if (file < 0) return false;
+  bool good = ::write(file, text, size) == static_cast<ssize_t>(size);
+  ::close(file);
+  good = good && cover_read_only(dev_fd, kName, root_fd, "proc/sys/kernel/random/boot_id");
+  int saved = errno;
+  ::unlinkat(dev_fd, kName, 0);
+  errno = saved;
+  return good;
 }
 
 FailedStep change_root(int root_fd) {
@@ -212,6 +242,7 @@ FailedStep enter_new_root(const MountInputs& in, const ProtectedPaths& paths) {
   if (::mkdirat(root, "tmp", 01777) == 0) ::fchmodat(root, "tmp", 01777, 0);
 
   if (FailedStep failed = protect(root, in.dev_fd, paths)) return failed;
+  if (!attach_boot_id(root, in.dev_fd)) return "attach boot id";
   ::close(proc);
   return change_root(root);
 }

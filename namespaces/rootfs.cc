@@ -11,6 +11,7 @@
 #include <initializer_list>
 
 #include "emulator/base/posix.h"
+#include "namespaces/tree_removal.h"
 
 namespace namespaces {
 
@@ -63,17 +64,43 @@ constexpr Link kLinks[] = {
 
 }  // namespace
 
-Result<> fill_writable(const fs::path& directory, IdRange ids, bool with_usr) {
-  std::vector<const char*> names{"upper", "work"};
-  if (with_usr) names.insert(names.end(), {"usr-upper", "usr-work"});
+namespace {
+
+Result<> make_owned(const fs::path& directory,
+                    IdRange ids,
+                    const std::vector<const char*>& names,
+                    bool may_exist) {
   SANDLOT_TRY(auto parent, base::open_file(directory, O_PATH | O_DIRECTORY));
   for (const char* name : names) {
-    if (::mkdirat(parent.get(), name, 0755) != 0) return base::fail_errno(name);
+    if (::mkdirat(parent.get(), name, 0755) != 0) {
+      if (may_exist && errno == EEXIST) continue;
+      return base::fail_errno(name);
+    }
     if (::fchownat(parent.get(), name, ids.first, ids.first, AT_SYMLINK_NOFOLLOW) != 0) {
       return base::fail_errno(std::string("chown ") + name);
     }
   }
   return {};
+}
+
+}  // namespace
+
+Result<> fill_writable(const fs::path& directory, IdRange ids, bool with_usr) {
+  std::vector<const char*> names{"upper", "work"};
+  if (with_usr) names.insert(names.end(), {"usr-upper", "usr-work"});
+  return make_owned(directory, ids, names, false);
+}
+
+Result<> renew_writable(const fs::path& directory, IdRange ids, bool with_usr) {
+  struct stat info {};
+  if (::lstat((directory / "upper").c_str(), &info) != 0) {
+    return base::fail_errno("files of " + directory.filename().string());
+  }
+  // A volatile overlay leaves a mark by which the kernel refuses to mount it again.
+  for (const char* name : {"work", "usr-work"}) SANDLOT_CHECK(remove_entry(directory, name));
+  std::vector<const char*> names{"work"};
+  if (with_usr) names.insert(names.end(), {"usr-upper", "usr-work"});
+  return make_owned(directory, ids, names, true);
 }
 
 Result<UniqueFd> make_dev(IdRange ids) {

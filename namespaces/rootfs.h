@@ -70,6 +70,10 @@ class RootfsBuilder {
 // root.
 base::Result<> fill_writable(const std::filesystem::path& directory, IdRange ids, bool with_usr);
 
+// What an ended sandbox left in `directory` becomes good for another one: its files stay as they
+// are, the overlay's own notes (that it was not synced) go.
+base::Result<> renew_writable(const std::filesystem::path& directory, IdRange ids, bool with_usr);
+
 // A tmpfs with the harmless device nodes, owned by the sandbox's root.
 base::Result<base::UniqueFd> make_dev(IdRange ids);
 

@@ -6,6 +6,7 @@
 
 #include "emulator/cli/commands.h"
 #include "emulator/cli/garbage.h"
+#include "emulator/sandboxes/paused_store.h"
 
 namespace emulator::cli {
 
@@ -14,7 +15,14 @@ int run_gc(const config::CommandLine& line) {
     std::cerr << "sandlot gc needs root (mounts, cgroups): run it with sudo" << std::endl;
     return config::kPrivilege;
   }
-  auto report = collect_garbage(line.options.run_dir, line.options.data_dir, line.dry_run);
+  // Without knowing what to keep it removes nothing.
+  auto kept = sandboxes::read_paused_files(line.options.data_dir);
+  if (!kept) {
+    std::cerr << "sandlot gc: " << kept.error().message() << std::endl;
+    bool newer = kept.error().code() == base::Errc::kFailedPrecondition;
+    return newer ? config::kConfiguration : config::kFailure;
+  }
+  auto report = collect_garbage(line.options.run_dir, line.options.data_dir, line.dry_run, *kept);
   if (!report) {
     std::cerr << "sandlot gc: " << report.error().message() << std::endl;
     return config::kFailure;

@@ -6,8 +6,9 @@ namespace emulator::cli {
 
 base::Result<namespaces::GcReport> collect_garbage(const std::filesystem::path& run_root,
                                                    const std::filesystem::path& data_dir,
-                                                   bool dry_run) {
-  SANDLOT_TRY(auto found, namespaces::collect(run_root, data_dir, true));
+                                                   bool dry_run,
+                                                   const std::set<std::string>& kept) {
+  SANDLOT_TRY(auto found, namespaces::collect(run_root, data_dir, true, std::nullopt, kept));
   std::vector<std::string> removed;
   std::vector<std::string> failed;
   // Those whose uplink is undone. The others keep their directory, with the record of it; one that
@@ -23,7 +24,7 @@ base::Result<namespaces::GcReport> collect_garbage(const std::filesystem::path& 
     removed.insert(removed.end(), lines->begin(), lines->end());
   }
   if (!dry_run) {
-    SANDLOT_TRY(found, namespaces::collect(run_root, data_dir, false, undone));
+    SANDLOT_TRY(found, namespaces::collect(run_root, data_dir, false, undone, kept));
   }
   found.failed.insert(found.failed.end(), failed.begin(), failed.end());
   found.removed.insert(found.removed.begin(), removed.begin(), removed.end());

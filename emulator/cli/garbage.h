@@ -10,10 +10,11 @@
 
 namespace emulator::cli {
 
-// With `dry_run` says what it would remove. An instance whose uplink cannot be removed is left as
-// it is, to be tried again.
+// With `dry_run` says what it would remove; `kept`: paused sandboxes, whose files stay. An instance
+// whose uplink cannot be removed is left as it is, to be tried again.
 base::Result<namespaces::GcReport> collect_garbage(const std::filesystem::path& run_root,
                                                    const std::filesystem::path& data_dir,
-                                                   bool dry_run);
+                                                   bool dry_run,
+                                                   const std::set<std::string>& kept);
 
 }  // namespace emulator::cli

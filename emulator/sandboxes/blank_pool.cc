@@ -41,15 +41,30 @@ BlankPool::BlankPool(asio::any_io_executor executor,
       tasks_(std::move(executor)) {}
 
 base::Task<Blank> BlankPool::make(const Template& item) {
+  namespaces::ContainerSpec spec;
+  spec.id = base::make_sandbox_id();
+  co_return co_await make_container(item, std::move(spec));
+}
+
+base::Task<Blank> BlankPool::revive(Template made_of, std::string id, std::uint32_t first_id) {
+  namespaces::ContainerSpec spec;
+  spec.id = std::move(id);
+  spec.ids.first = first_id;
+  spec.existing_files = true;
+  ++creating_;
+  auto blank = co_await make_container(made_of, std::move(spec));
+  --creating_;
+  co_return blank;
+}
+
+base::Task<Blank> BlankPool::make_container(const Template& item, namespaces::ContainerSpec spec) {
   SANDLOT_CO_CHECK(check_layers(item));
   SANDLOT_CO_CHECK(fail_step_("slot"));
   Blank blank;
-  blank.id = base::make_sandbox_id();
+  blank.id = spec.id;
   SANDLOT_CO_TRY(blank.slot, co_await slots_->take());
   SANDLOT_CO_CHECK(fail_step_("container"));
-  namespaces::ContainerSpec spec;
-  spec.id = blank.id;
-  spec.ids.first = blank.slot.first_id();
+  if (!spec.existing_files) spec.ids.first = blank.slot.first_id();
   spec.netns_fd = blank.slot.netns()->get();
   spec.rootfs = item.rootfs;
   spec.limits = item.limits;

@@ -46,6 +46,12 @@ class BlankPool {
   void keep_ready(const Template& item);
   // A blank of this template: from the pool, or made now.
   base::Task<Blank> take(const Template& item);
+  // One that runs again: with the files that it left, which belong to the ids from `first_id` on.
+  // They stay when this fails. Not configured yet.
+  base::Task<Blank> revive(Template made_of, std::string id, std::uint32_t first_id);
+  // Deletes the files of one that will not run again, in the background.
+  void discard_files(const std::string& id) { runtime_.discard_files(id); }
+  SlotHold hold_slot(int index) { return slots_->hold(index); }
   std::size_t ready() const;
   // Completes when the pool is full or a refill failed; for start-up and tests.
   boost::asio::awaitable<void> filled();
@@ -58,6 +64,7 @@ class BlankPool {
     std::deque<Blank> blanks;
   };
   base::Task<Blank> make(const Template& item);
+  base::Task<Blank> make_container(const Template& item, namespaces::ContainerSpec spec);
   // Ahead of need: its agent knows its name already.
   base::Task<Blank> make_named(const Template& item);
   boost::asio::awaitable<void> refill();

@@ -114,7 +114,11 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.network = std::move(request.network);
   show_ingress(*sandbox);
   info.auto_pause = request.auto_pause;
+  info.auto_pause_memory = request.auto_pause_memory;
   info.auto_resume = request.auto_resume;
+  sandbox->made_of = *item;
+  sandbox->env_vars = std::move(request.env_vars);
+  begin_files(*sandbox, blank);
   sandbox->lifetime = request.timeout;
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);
@@ -123,7 +127,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   sandbox->container = std::move(blank.container);
   sandboxes_[info.sandbox_id] = sandbox;
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
-  tasks_.spawn("sandbox watch", watch(sandbox));
+  tasks_.spawn("sandbox watch", watch(sandbox, sandbox->generation));
   expire_sooner();
   sandbox->told = told;
   co_await tell_clock(sandbox);  // it may have changed while the sandbox was made
@@ -160,7 +164,7 @@ base::Task<> LocalSandboxService::kill(std::string id) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
   forget(sandbox);
   base::log::debug("sandbox.killed", {{"sandbox", id}});
-  co_return co_await sandbox->container->kill();
+  co_return co_await end_for_good(sandbox);
 }
 
 base::Result<std::vector<cloud::MetricSample>> LocalSandboxService::metrics(
@@ -192,7 +196,7 @@ std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view i
   proxy::SandboxRoute route;
   route.id = sandbox.info.sandbox_id;
   route.paused = sandbox.state != State::kRunning;
-  route.auto_resume = sandbox.info.auto_pause && sandbox.info.auto_resume;
+  route.auto_resume = sandbox.info.auto_pause && sandbox.info.auto_resume && !sandbox.files_only;
   route.netns = sandbox.slot.netns();
   route.address = sandbox.slot.address();
   route.connections = sandbox.connections;
@@ -212,12 +216,12 @@ LocalSandboxService::PolicyPtr LocalSandboxService::policy_of(std::string_view i
   return found == sandboxes_.end() ? nullptr : found->second->policy;
 }
 
-asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox) {
+asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox, unsigned generation) {
   auto ended = co_await sandbox->container->exited();
-  if (!ended || sandbox->state == State::kGone) co_return;
+  if (!ended || sandbox->state == State::kGone || sandbox->generation != generation) co_return;
   base::log::warn("sandbox.died", {{"sandbox", sandbox->info.sandbox_id}});
   forget(sandbox);
-  co_await sandbox->container->kill();
+  co_await end_for_good(sandbox);
 }
 
 asio::awaitable<void> LocalSandboxService::clock_changed(fakeapi::envd::ClockSetting setting) {
@@ -283,8 +287,9 @@ asio::awaitable<std::size_t> LocalSandboxService::kill_all() {
   co_return count;
 }
 
-asio::awaitable<void> LocalSandboxService::stop() {
+asio::awaitable<void> LocalSandboxService::stop(bool keep_paused) {
   stopping_ = true;
+  if (keep_paused) co_await put_away();
   co_await kill_all();
   deadline_changed_.cancel();
   tasks_.cancel();

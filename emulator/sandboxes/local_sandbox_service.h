@@ -20,6 +20,7 @@
 #include "emulator/proxy/sandbox_directory.h"
 #include "emulator/sandboxes/blank_pool.h"
 #include "emulator/sandboxes/metrics_history.h"
+#include "emulator/sandboxes/paused_store.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/envd/sandbox_configuration.h"
@@ -47,6 +48,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     };
     // Before a sandbox gets a policy that lets anything but TCP out. Optional.
     std::function<boost::asio::awaitable<void>()> open_for_datagrams;
+    // Where paused ones are written down, before pause() returns; without it they die with the
+    // emulator.
+    PausedStore* paused = nullptr;
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
@@ -75,7 +79,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
       std::chrono::seconds timeout,
       std::optional<bool> auto_pause,
       std::optional<fakeapi::cloud::NetworkOptions> network) override;
-  base::Task<> pause(std::string id) override;
+  base::Task<> pause(std::string id, bool keep_memory) override;
+  base::Task<> drop_memory(std::string id) override;
   base::Task<> set_network(std::string id,
                            fakeapi::cloud::NetworkOptions network,
                            std::optional<bool> allow_internet_access) override;
@@ -95,10 +100,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // returns. Those that are paused are told before they serve again.
   boost::asio::awaitable<void> clock_changed(fakeapi::envd::ClockSetting setting);
   std::size_t size() const { return sandboxes_.size(); }
+  // Paused sandboxes of an emulator that has ended; before the first create.
+  void restore(std::vector<PausedRecord> records);
   // Kills every sandbox; how many there were.
   boost::asio::awaitable<std::size_t> kill_all();
-  // kill_all, then the expiry and watcher tasks. Refuses creates from now on.
-  boost::asio::awaitable<void> stop();
+  // Ends every sandbox, then the expiry and watcher tasks. Refuses creates from now on. With
+  // `keep_paused` those that are written down stay, without their memory.
+  boost::asio::awaitable<void> stop(bool keep_paused = false);
 
  private:
   using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
@@ -114,13 +122,27 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
     std::chrono::seconds lifetime{};  // as it was created
-    bool policy_changing = false;     // one change at a time
+    Template made_of;
+    fakeapi::cloud::StringMap env_vars;
+    // Paused only: there is a row of it; it is to have no memory, so no traffic wakes it.
+    bool written_down = false;
+    bool files_only = false;
+    // Its writable directory, and whose ids the files belong to: its slot's, until it starts anew
+    // from them in another one.
+    std::string files;
+    int ids_slot = 0;
+    std::uint32_t first_id = 0;
+    SlotHold ids_hold;
+    bool reviving = false;         // a container of it is being made
+    unsigned generation = 0;       // of its container: the watcher of an earlier one keeps quiet
+    bool policy_changing = false;  // one change at a time
     // Made when the sandbox first becomes private; the same one ever after.
     std::string traffic_token;
     std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();
     MetricsHistory metrics;
     fakeapi::envd::ClockSetting told;  // the clock as its agent has it
     SlotLease slot;
+    // None while it is paused without memory, and while it starts anew.
     std::unique_ptr<namespaces::Container> container;
     std::shared_ptr<proxy::LiveConnections> connections =
         std::make_shared<proxy::LiveConnections>();
@@ -152,13 +174,26 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // Of a settled sandbox, running or paused. After an error nothing leaves it.
   base::Task<> change_policy(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
   base::Task<> change_network(SandboxPtr sandbox, fakeapi::cloud::NetworkOptions change);
-  base::Task<> freeze(SandboxPtr sandbox);
+  // Paused, and written down if it can be: `insist` undoes the pause when it cannot.
+  base::Task<> freeze(SandboxPtr sandbox, bool keep_memory, bool insist);
+  base::Task<> suspend(std::string id, bool keep_memory, bool insist);
   base::Task<> thaw(SandboxPtr sandbox);
+  // sandbox_memory.cc: what a sandbox is when it has no memory. It has the files of a fresh
+  // container now:
+  static void begin_files(Sandbox& sandbox, const Blank& fresh);
+  PausedRecord record_of(const Sandbox& sandbox) const;
+  base::Task<> write_down(SandboxPtr sandbox, bool files_only);
+  boost::asio::awaitable<void> strike_out(SandboxPtr sandbox);
+  boost::asio::awaitable<void> end_container(SandboxPtr sandbox);
+  base::Task<> revive(SandboxPtr sandbox);
+  base::Task<> prepare(SandboxPtr sandbox, const Blank& blank);
+  base::Task<> end_for_good(SandboxPtr sandbox);
+  boost::asio::awaitable<void> put_away();
   // What info.network says of incoming traffic, for the front door and for the answers.
   static void show_ingress(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);
   void expire_sooner();
-  boost::asio::awaitable<void> watch(SandboxPtr sandbox);
+  boost::asio::awaitable<void> watch(SandboxPtr sandbox, unsigned generation);
   boost::asio::awaitable<void> expire();
   boost::asio::awaitable<void> measure();
   boost::asio::awaitable<void> end_of_life(SandboxPtr sandbox);

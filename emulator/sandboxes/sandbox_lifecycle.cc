@@ -30,11 +30,19 @@ base::Result<> LocalSandboxService::check_room() const {
                         " may run at once (--max-sandboxes)");
 }
 
-base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
+base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, bool insist) {
   sandbox->state = State::kPausing;
   sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
   sandbox->connections->cut_all();
   auto frozen = co_await sandbox->container->freeze();
+  if (frozen && sandbox->state != State::kGone) {
+    auto written = co_await write_down(sandbox, !keep_memory);
+    if (!written && insist && sandbox->state != State::kGone) {
+      co_await sandbox->container->thaw();
+      frozen = std::move(written);
+    }
+  }
+  if (frozen && !keep_memory && sandbox->state != State::kGone) co_await end_container(sandbox);
   if (sandbox->state == State::kGone) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
   }
@@ -52,7 +60,8 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox) {
 base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   SANDLOT_CO_CHECK(check_room());
   sandbox->state = State::kResuming;
-  auto thawed = co_await sandbox->container->thaw();
+  auto going_on = sandbox->container ? sandbox->container->thaw() : revive(sandbox);
+  auto thawed = co_await std::move(going_on);
   if (sandbox->state == State::kGone) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
   }
@@ -61,13 +70,19 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
     sandbox->info.state = cloud::SandboxState::kRunning;
     sandbox->connections = std::make_shared<proxy::LiveConnections>();
     sandbox->metrics.restart();
+    sandbox->files_only = false;
     co_await tell_clock(sandbox);
+    co_await strike_out(sandbox);
   }
   sandbox->settled.cancel();
   co_return thawed;
 }
 
-base::Task<> LocalSandboxService::pause(std::string id) {
+base::Task<> LocalSandboxService::pause(std::string id, bool keep_memory) {
+  return suspend(std::move(id), keep_memory, true);
+}
+
+base::Task<> LocalSandboxService::suspend(std::string id, bool keep_memory, bool insist) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
   if (sandbox->state == State::kResuming) {
     SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
@@ -75,7 +90,7 @@ base::Task<> LocalSandboxService::pause(std::string id) {
   if (sandbox->state != State::kRunning) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already paused");
   }
-  co_return co_await freeze(sandbox);
+  co_return co_await freeze(sandbox, keep_memory, insist);
 }
 
 base::Task<cloud::Connected> LocalSandboxService::connect(
@@ -161,7 +176,8 @@ asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
   if (sandbox->state != State::kRunning) co_return;
   const std::string id = sandbox->info.sandbox_id;
   bool pauses = sandbox->info.auto_pause;
-  auto ending = pauses ? pause(id) : kill(id);
+  // At the end of its time it pauses even when that cannot be written down (a full disk).
+  auto ending = pauses ? suspend(id, sandbox->info.auto_pause_memory, false) : kill(id);
   auto ended = co_await std::move(ending);
   if (ended) {
     base::log::info("sandbox.timeout", {{"sandbox", id}, {"then", pauses ? "paused" : "killed"}});

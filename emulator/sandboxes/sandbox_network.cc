@@ -54,7 +54,11 @@ base::Task<> LocalSandboxService::change_policy(SandboxPtr sandbox, PolicyPtr po
     sandbox->policy_changing = false;
     sandbox->settled.cancel();
   });
-  auto applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
+  base::Result<> applied;
+  // Without memory it has no slot; the one that it gets will have its rules.
+  if (sandbox->container) {
+    applied = co_await apply_policy(sandbox->slot, sandbox->policy_in_kernel, policy);
+  }
   if (sandbox->state == State::kGone) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
   }

@@ -32,6 +32,37 @@ void SlotLease::give_back() {
   }
 }
 
+SlotHold::SlotHold(int index, std::weak_ptr<SlotPool> owner)
+    : index_(index), owner_(std::move(owner)) {}
+
+SlotHold::SlotHold(SlotHold&& other) noexcept
+    : index_(std::exchange(other.index_, -1)), owner_(std::move(other.owner_)) {}
+
+SlotHold& SlotHold::operator=(SlotHold&& other) noexcept {
+  if (this != &other) {
+    give_back();
+    index_ = std::exchange(other.index_, -1);
+    owner_ = std::move(other.owner_);
+  }
+  return *this;
+}
+
+SlotHold::~SlotHold() {
+  give_back();
+}
+
+void SlotHold::give_back() {
+  auto owner = owner_.lock();
+  if (!owner || index_ < 0) return;
+  owner->held_.erase(owner->held_.find(index_));
+  if (index_ < owner->next_index_) owner->rest(index_);
+}
+
+SlotHold SlotPool::hold(int index) {
+  held_.insert(index);
+  return SlotHold(index, weak_from_this());
+}
+
 SlotPool::SlotPool(base::BlockingPool& blocking,
                    MakeSlot make,
                    std::size_t ready,
@@ -41,6 +72,7 @@ SlotPool::SlotPool(base::BlockingPool& blocking,
 // A late packet must not reach a stranger: an address that nobody had first, then the one that has
 // rested longest.
 base::Result<SlotPool::Index> SlotPool::take_index() {
+  while (held_.contains(next_index_)) ++next_index_;
   if (next_index_ <= limits_.last_index) return Index{next_index_++, false};
   if (resting_.empty() || resting_.front().until > std::chrono::steady_clock::now())
     return base::fail(Errc::kResourceExhausted, "no network slot is free");
@@ -49,7 +81,10 @@ base::Result<SlotPool::Index> SlotPool::take_index() {
   return Index{index, true};
 }
 
+// One that is held rests when the hold ends. (Two emulators that shared a data directory may have
+// left two sandboxes of one slot: the last hold counts.)
 void SlotPool::rest(int index) {
+  if (held_.contains(index)) return;
   resting_.push_back({index, std::chrono::steady_clock::now() + limits_.rest});
 }
 

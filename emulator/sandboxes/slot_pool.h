@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "emulator/base/async.h"
 #include "emulator/base/task_group.h"
@@ -32,6 +33,7 @@ class SlotLease {
   ~SlotLease();
 
   const std::string& address() const { return slot_.address; }
+  int index() const { return slot_.index; }
   std::uint32_t first_id() const { return slot_.first_id; }
   const std::shared_ptr<const base::UniqueFd>& netns() const { return netns_; }
 
@@ -39,6 +41,21 @@ class SlotLease {
   void give_back();
   netfilter::Slot slot_;
   std::shared_ptr<const base::UniqueFd> netns_;
+  std::weak_ptr<SlotPool> owner_;
+};
+
+// While it lives nobody new gets the slot, nor its ids: there are files that belong to them.
+class SlotHold {
+ public:
+  SlotHold() = default;
+  SlotHold(int index, std::weak_ptr<SlotPool> owner);
+  SlotHold(SlotHold&& other) noexcept;
+  SlotHold& operator=(SlotHold&& other) noexcept;
+  ~SlotHold();
+
+ private:
+  void give_back();
+  int index_ = -1;
   std::weak_ptr<SlotPool> owner_;
 };
 
@@ -58,6 +75,9 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   base::Task<SlotLease> take();
   // Makes one more ready slot if there are fewer than wanted; false when there was nothing to do.
   base::Task<bool> refill_one();
+  // Of a slot on loan, before it is given back, or of one that an earlier emulator used, before the
+  // first take().
+  SlotHold hold(int index);
   // Drops the ready slots; called at exit.
   void clear() { ready_.clear(); }
   // Namespaces that exist: ready ones and those on loan.
@@ -65,6 +85,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
 
  private:
   friend class SlotLease;
+  friend class SlotHold;
   struct Index {
     int number;
     bool used;
@@ -83,6 +104,7 @@ class SlotPool : public std::enable_shared_from_this<SlotPool> {
   SlotPoolLimits limits_;
   std::deque<netfilter::Slot> ready_;
   std::deque<Resting> resting_;
+  std::multiset<int> held_;
   std::size_t on_loan_ = 0;
   int next_index_ = 1;
   std::uint32_t next_serial_ = 1;

@@ -38,6 +38,7 @@ struct ConnectBody {
   std::chrono::seconds timeout{300};
   std::optional<bool> secure;      // must say what the sandbox already is
   std::optional<bool> auto_pause;  // resume only
+  bool keep_memory = true;         // false: a paused one starts anew from its files
   // What is to change; allowPublicTraffic of the body's top level wins. Not checked as a whole:
   // what it does not say is the sandbox's.
   std::optional<NetworkOptions> network;
@@ -57,7 +58,7 @@ base::Result<std::chrono::seconds> parse_timeout(std::string_view body);
 // POST .../refreshes {"duration"?: seconds}; an empty body is {}.
 base::Result<std::chrono::seconds> parse_refresh(std::string_view body);
 // POST .../pause: nothing, {} or {"memory": bool}; `sync` of old SDKs has no effect
-// (contract-novita 1.8).
-base::Result<> parse_pause(std::string_view body);
+// (contract-novita 1.8). Whether the memory is kept.
+base::Result<bool> parse_pause(std::string_view body);
 
 }  // namespace fakeapi::cloud

@@ -33,7 +33,7 @@ constexpr std::array kNewSandboxKeys{
     BodyKey{"allowInternetAccess", Use::kUsed},
     BodyKey{"network", Use::kUsed},
     BodyKey{"autoResume", Use::kUsed},
-    BodyKey{"autoPauseMemory", Use::kNotBuilt},
+    BodyKey{"autoPauseMemory", Use::kUsed},
     BodyKey{"nodeID", Use::kNotBuilt},
     BodyKey{"volumeMounts", Use::kNotBuilt},
     BodyKey{"secrets", Use::kNotBuilt},
@@ -43,7 +43,7 @@ constexpr std::array kNewSandboxKeys{
 
 constexpr std::array kConnectKeys{
     BodyKey{"timeout", Use::kUsed},   BodyKey{"secure", Use::kUsed},
-    BodyKey{"autoPause", Use::kUsed}, BodyKey{"memory", Use::kNotBuilt},
+    BodyKey{"autoPause", Use::kUsed}, BodyKey{"memory", Use::kUsed},
     BodyKey{"network", Use::kUsed},   BodyKey{"allowPublicTraffic", Use::kUsed},
 };
 
@@ -309,7 +309,6 @@ void check_environment(Fields& fields, const StringMap& variables) {
 // Options of create whose support has its own issue: 501 as soon as one asks for something.
 struct NotBuiltYet {
   bool network = false;
-  bool auto_pause_without_memory = false;
   bool node = false;
   bool volume_mounts = false;
   bool secrets = false;
@@ -317,7 +316,6 @@ struct NotBuiltYet {
 
   Result<> status() const {
     if (network) return refuse("network", kE2bOnlyOptions);
-    if (auto_pause_without_memory) return refuse("autoPauseMemory: false");
     if (node) return refuse("choosing a node with nodeID");
     if (volume_mounts) return refuse("mounting volumes with volumeMounts");
     if (secrets) return refuse("passing secrets");
@@ -333,7 +331,6 @@ struct NotBuiltYet {
 
 NotBuiltYet read_not_built(Fields& fields) {
   NotBuiltYet options;
-  options.auto_pause_without_memory = !fields.boolean("autoPauseMemory").value_or(true);
   options.node = !fields.text("nodeID").value_or("").empty();
   if (const json* mounts = fields.list("volumeMounts"); mounts != nullptr && !mounts->empty()) {
     options.volume_mounts = true;
@@ -381,6 +378,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   request.timeout = cap_timeout(timeout, request.metadata);
   request.secure = fields.boolean("secure").value_or(true);
   request.auto_pause = fields.boolean("autoPause").value_or(false);
+  request.auto_pause_memory = fields.boolean("autoPauseMemory").value_or(true);
   if (auto auto_resume = fields.nested("autoResume")) {
     auto_resume->require("enabled");
     request.auto_resume = auto_resume->boolean("enabled").value_or(false);
@@ -396,7 +394,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
     return base::fail(Errc::kInvalidArgument,
                       "Invalid template reference: template ID cannot be empty");
   }
-  if (not_built_yet.auto_pause_without_memory && !request.auto_pause) {
+  if (!request.auto_pause_memory && !request.auto_pause) {
     return base::fail(Errc::kInvalidArgument,
                       "autoPauseMemory=false only applies when autoPause is true.");
   }
@@ -415,7 +413,7 @@ Result<ConnectBody> parse_connect(std::string_view body) {
       std::chrono::seconds(fields.integer("timeout").value_or(kDefaultTimeout.count()));
   request.secure = fields.boolean("secure");
   request.auto_pause = fields.boolean("autoPause");
-  bool keep_memory = fields.boolean("memory").value_or(true);
+  request.keep_memory = fields.boolean("memory").value_or(true);
   request.network = read_network(fields);
   if (auto public_traffic = fields.boolean("allowPublicTraffic")) {
     if (!request.network) request.network.emplace();
@@ -423,7 +421,6 @@ Result<ConnectBody> parse_connect(std::string_view body) {
   }
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, kConnectKeys, "connect");
-  if (!keep_memory) return base::Failure(not_built("resuming without memory (memory: false)"));
   if (request.network && request.network->asks_for_what_is_not_built()) {
     return base::Failure(not_built("network", kE2bOnlyOptions));
   }
@@ -462,14 +459,12 @@ Result<std::chrono::seconds> parse_refresh(std::string_view body) {
   return std::chrono::seconds(std::max(duration.value_or(kShortestRefresh), kShortestRefresh));
 }
 
-Result<> parse_pause(std::string_view body) {
+Result<bool> parse_pause(std::string_view body) {
   SANDLOT_TRY(Fields fields, read_optional_fields(body));
   bool keep_memory = fields.boolean("memory").value_or(true);
   fields.boolean("sync");
   SANDLOT_CHECK(fields.status());
-  if (keep_memory) return {};
-  return base::Failure(
-      not_built("pausing without memory (memory: false)", "a paused sandbox keeps its processes"));
+  return keep_memory;
 }
 
 }  // namespace fakeapi::cloud

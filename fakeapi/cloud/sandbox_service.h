@@ -30,7 +30,8 @@ struct NewSandbox {
   bool secure = true;
   std::optional<bool> allow_internet_access;  // false: nothing out but what allowOut opens
   std::optional<NetworkOptions> network;
-  bool auto_pause = false;   // pause instead of kill when the time is up
+  bool auto_pause = false;        // pause instead of kill when the time is up
+  bool auto_pause_memory = true;  // false: such a pause keeps the files only
   bool auto_resume = false;  // any request to a paused one makes it go on (only with auto_pause)
 };
 
@@ -51,6 +52,7 @@ struct SandboxInfo {
   std::optional<bool> allow_internet_access;  // as sent
   std::optional<NetworkOptions> network;      // as sent
   bool auto_pause = false;
+  bool auto_pause_memory = true;
   bool auto_resume = false;
 };
 
@@ -112,8 +114,12 @@ class SandboxService {
                                          std::chrono::seconds timeout,
                                          std::optional<bool> auto_pause,
                                          std::optional<NetworkOptions> network) = 0;
-  // kConflict when it is already paused.
-  virtual base::Task<> pause(std::string id) = 0;
+  // kConflict when it is already paused; kNoSpace when that cannot be written down: it runs on.
+  // Without memory its processes end, and only connect and resume wake it (contract-envd 5.10).
+  virtual base::Task<> pause(std::string id, bool keep_memory) = 0;
+  // A paused one forgets its processes: it will start anew from its files. Nothing to do for a
+  // running one.
+  virtual base::Task<> drop_memory(std::string id) = 0;
   // Replaces the egress lists and the internet switch of a running sandbox, whole: what is absent
   // is cleared. Who may come in is left alone. kConflict when it is not running. After any other
   // error nothing leaves the sandbox until a later call succeeds.

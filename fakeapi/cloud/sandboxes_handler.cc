@@ -103,6 +103,10 @@ Answer SandboxesHandler::connect(http::RoutedRequest request) {
   SANDLOT_CO_CHECK(check_connect(wanted, before));
   if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
+  if (!wanted.keep_memory) {
+    auto dropped = co_await service_.drop_memory(id);
+    if (!dropped) co_return Failure(translate(std::move(dropped).error(), id));
+  }
   auto connected = co_await service_.connect(id, timeout, std::move(wanted.network));
   if (!connected) co_return Failure(translate(std::move(connected).error(), id));
   co_return sandbox_response(connected->resumed ? 201 : 200, connected->info, request.head);
@@ -116,6 +120,10 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
   SANDLOT_CO_CHECK(check_connect(wanted, before));
   if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
+  if (!wanted.keep_memory) {
+    auto dropped = co_await service_.drop_memory(id);
+    if (!dropped) co_return Failure(translate(std::move(dropped).error(), id));
+  }
   auto info = co_await service_.resume(id, timeout, wanted.auto_pause, std::move(wanted.network));
   if (!info && info.error().code() == Errc::kConflict) co_return Failure(already_running(id));
   if (!info) co_return Failure(translate(std::move(info).error(), id));
@@ -125,8 +133,8 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
 Answer SandboxesHandler::pause(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
-  SANDLOT_CO_CHECK(parse_pause(body));
-  auto paused = co_await service_.pause(id);
+  SANDLOT_CO_TRY(bool keep_memory, parse_pause(body));
+  auto paused = co_await service_.pause(id, keep_memory);
   if (!paused && paused.error().code() == Errc::kConflict) co_return Failure(already_paused(id));
   if (!paused) co_return Failure(translate(std::move(paused).error(), id));
   co_return no_content();

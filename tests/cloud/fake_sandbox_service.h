@@ -62,6 +62,7 @@ class FakeSandboxService : public cloud::SandboxService {
     info.network = request.network;
     show_token(info);
     info.auto_pause = request.auto_pause;
+    info.auto_pause_memory = request.auto_pause_memory;
     info.auto_resume = request.auto_resume;
     sandboxes_[info.sandbox_id] = info;
     co_return info;
@@ -119,7 +120,13 @@ class FakeSandboxService : public cloud::SandboxService {
     co_return info;
   }
 
-  base::Task<> pause(std::string id) override {
+  base::Task<> drop_memory(std::string id) override {
+    memory_dropped.push_back(id);
+    co_return base::Result<>();
+  }
+
+  base::Task<> pause(std::string id, bool keep_memory) override {
+    paused_with_memory = keep_memory;
     auto found = sandboxes_.find(id);
     if (found == sandboxes_.end()) co_return base::fail(base::Errc::kNotFound, "gone");
     if (found->second.state == cloud::SandboxState::kPaused) {
@@ -180,6 +187,8 @@ class FakeSandboxService : public cloud::SandboxService {
     templates_.push_back(summary);
   }
 
+  std::optional<bool> paused_with_memory;   // of the last pause
+  std::vector<std::string> memory_dropped;  // ids
   std::optional<base::Error> fail_next;
   std::optional<cloud::NewSandbox> last_request;
 

@@ -58,7 +58,6 @@ TEST_F(Lifecycle, ConnectAcceptsTheSecurityTheSandboxHas) {
 TEST_F(Lifecycle, ConnectRefusesWhatIsNotBuilt) {
   std::string id = create();
   std::string path = "/v2/sandboxes/" + id + "/connect";
-  expect_error(post(path, R"({"timeout":1,"memory":false})"), 501);
   expect_error(post(path, R"({"timeout":1,"network":{"rules":{"a.com":[]}}})"), 501);
   expect_error(post(path, R"({"timeout":1,"network":{"httpsPorts":[8443]}})"), 501);
   EXPECT_EQ(post(path, R"({"timeout":1,"memory":true,"network":{}})").status, 200);
@@ -80,10 +79,25 @@ TEST_F(Lifecycle, PauseTakesTheBodiesOfEverySdk) {
     EXPECT_EQ(post("/sandboxes/" + id + "/pause", body).status, 204) << body;
   }
   std::string id = create();
-  CloudAnswer answer = post("/sandboxes/" + id + "/pause", R"({"memory":false})");
-  expect_error(answer, 501);
-  EXPECT_NE(answer.message().find("pausing without memory"), std::string::npos);
+  EXPECT_EQ(service_.paused_with_memory, true);
+  expect_error(post("/sandboxes/" + id + "/pause", R"({"memory":"no"})"), 400);
   EXPECT_EQ(service_.at(id).state, cloud::SandboxState::kRunning);
+  EXPECT_EQ(post("/sandboxes/" + id + "/pause", R"({"memory":false})").status, 204);
+  EXPECT_EQ(service_.paused_with_memory, false);
+}
+
+TEST_F(Lifecycle, ConnectAndResumeMayAskForAFreshStart) {
+  for (const char* call : {"connect", "resume"}) {
+    std::string id = create();
+    std::string path = "/sandboxes/" + id + "/" + call;
+    ASSERT_EQ(post("/sandboxes/" + id + "/pause").status, 204);
+    EXPECT_EQ(post(path, R"({"timeout":9,"memory":false})").status, 201);
+    EXPECT_EQ(service_.memory_dropped.back(), id);
+  }
+  std::string id = create();
+  ASSERT_EQ(post("/sandboxes/" + id + "/pause").status, 204);
+  EXPECT_EQ(post("/v2/sandboxes/" + id + "/connect", R"({"timeout":9})").status, 201);
+  EXPECT_EQ(service_.memory_dropped.size(), 2U);
 }
 
 TEST_F(Lifecycle, ResumeAnswers201AndAConflictWhenItRuns) {

@@ -250,6 +250,10 @@ std::string EmulatorProcess::create(const Json& extra, HttpAnswer* answer) const
   return info.value("sandboxID", "");
 }
 
+void EmulatorProcess::adopt(const Json& info) const {
+  tokens_[info.value("sandboxID", "")] = info.value("envdAccessToken", "");
+}
+
 EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox,
                                           const std::string& command,
                                           const std::string& user) const {

@@ -76,6 +76,8 @@ class EmulatorProcess {
   HttpAnswer api(std::string_view method, std::string_view path, const Json& body = {}) const;
   // The id of a new sandbox, or "" (the answer is in *answer).
   std::string create(const Json& extra = Json::object(), HttpAnswer* answer = nullptr) const;
+  // Knows from now on the token of a sandbox that it did not create: `info` names both.
+  void adopt(const Json& info) const;
   // Runs `bash -l -c command` through envd and waits: {exit code (-1: none), stdout}.
   struct Ran {
     int exit_code = -1;

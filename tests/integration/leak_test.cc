@@ -45,11 +45,11 @@ TEST(Leaks, ANormalEndRemovesEverything) {
 TEST(Leaks, KillingTheEmulatorWithFiftySandboxesLeavesNothingAfterARestart) {
   TempDir dir;
   Json fresh;
+  std::string paused;
   {
     EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     fresh = emulator.state();
-    std::string paused;
     for (int i = 0; i < 50; ++i) {
       paused = emulator.create();
       ASSERT_NE(paused, "") << emulator.log();
@@ -62,6 +62,13 @@ TEST(Leaks, KillingTheEmulatorWithFiftySandboxesLeavesNothingAfterARestart) {
   {
     EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
     ASSERT_TRUE(emulator.ready()) << emulator.log();
+    // The paused one is kept, nothing else (paused_test.cc).
+    EXPECT_EQ(count_of(emulator.state(), "sandboxes"), 1U);
+    EXPECT_EQ(count_of(emulator.state(), "directories"), 1U);
+    EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + paused).status, 204);
+    for (int i = 0; i < 200 && count_of(emulator.state(), "directories") > 0; ++i) {
+      std::this_thread::sleep_for(10ms);
+    }
     Json state = emulator.state();
     for (const char* kind :
          {"sandboxes", "netns", "links", "mounts", "cgroups", "rules", "directories"}) {

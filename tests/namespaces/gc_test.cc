@@ -121,6 +121,23 @@ TEST_F(GcTest, LiveInstanceIsLeftAlone) {
   EXPECT_EQ(counts->trash, 1U);
 }
 
+TEST_F(GcTest, FilesOfPausedSandboxesStayUntilNobodyNamesThem) {
+  write_dead_record();
+  auto mine = data_ / "sandboxes" / name_;
+  fs::copy(run_ / name_ / "instance", mine / "instance");
+  fs::create_directories(mine / "paused/upper");
+  auto report = namespaces::collect(run_, data_, false, std::nullopt, {"paused", "elsewhere"});
+  ASSERT_TRUE(report);
+  EXPECT_THAT(report->removed, Contains("directory " + (mine / "box").string()));
+  EXPECT_FALSE(fs::exists(mine / "box"));
+  EXPECT_TRUE(fs::exists(mine / "paused/upper"));
+  EXPECT_FALSE(fs::exists(run_ / name_));
+  // The record still says that the instance is dead.
+  report = namespaces::collect(run_, data_, false);
+  ASSERT_TRUE(report);
+  EXPECT_FALSE(fs::exists(mine));
+}
+
 TEST_F(GcTest, DryRunNamesButRemovesNothing) {
   write_dead_record();
   make_cgroups();

@@ -423,7 +423,7 @@ for (const sdk of sdks) {
     })
 
     it('is known when not-built.json lists it', () => {
-      const newer = sdk.name === 'e2b-2.45' ? ['option create network.httpsPorts', 'option connect onResume reboot'] : []
+      const newer = sdk.name === 'e2b-2.45' ? ['option create network.httpsPorts'] : []
       assert.deepEqual([...listed].filter((name) => !(name in rows) && !newer.includes(name)), [])
     })
   })

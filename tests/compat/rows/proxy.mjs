@@ -307,6 +307,20 @@ area('What a kill and a pause do', { seconds: 4 }, (row) => {
     call.leave()
     assert.equal((await s.run('cat /proc/sys/kernel/random/boot_id')).stdout, s.bootId)
   })
+  row('5.10', 'a resume of one that was paused without memory', that('the files of before, no process, another `boot_id`, the same token'), async (s) => {
+    const victim = await s.constructor.open()
+    const boot = (await victim.run('echo kept > ~/file; cat /proc/sys/kernel/random/boot_id')).stdout
+    const { call } = await victim.background(shell('sleep 300'))
+    call.leave()
+    assert.equal((await api('POST', `/sandboxes/${victim.id}/pause`, { memory: false })).status, 204)
+    await gone(victim.id)
+    assert.equal((await api('POST', `/sandboxes/${victim.id}/connect`, { timeout: 60 })).status, 201)
+    assert.deepEqual((await victim.process('List')).json.processes ?? [], [])
+    const now = (await victim.run('cat ~/file /proc/sys/kernel/random/boot_id')).stdout
+    assert.match(now, /^kept\n[0-9a-f-]{36}\n$/)
+    assert.notEqual(now, 'kept\n' + boot)
+    await api('DELETE', `/sandboxes/${victim.id}`)
+  })
   row('5.10', 'the life of a sandbox ends by itself, a command streaming', that('the stream breaks off without the end frame; `/health` is 502'), async (s) => {
     const victim = await s.constructor.open({ timeout: 1 })
     const { call } = await victim.background('while :; do echo x; sleep 0.05; done')

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -26,6 +27,10 @@ struct FakeWorld {
   std::chrono::milliseconds freezing{};  // how long a freeze takes
   std::string answer = "ok";
   std::chrono::milliseconds answering_takes{};
+  bool refuses = false;  // to make containers
+  int ended = 0;         // whose files stay
+  std::vector<std::string> discarded;
+  namespaces::ContainerSpec last_spec;
   int clock_messages = 0;
   fakeapi::envd::ClockSetting last_clock;
 };
@@ -61,6 +66,11 @@ class FakeContainer final : public namespaces::Container {
     co_return base::Result<>();
   }
   base::Task<> kill() override {
+    die();
+    co_return base::Result<>();
+  }
+  base::Task<> end() override {
+    ++world_.ended;
     die();
     co_return base::Result<>();
   }
@@ -108,10 +118,13 @@ class FakeRuntime final : public namespaces::ContainerRuntime {
       : executor_(std::move(executor)), world_(world) {}
   base::Task<std::unique_ptr<namespaces::Container>> create(
       namespaces::ContainerSpec spec) override {
+    world_.last_spec = spec;
+    if (world_.refuses) co_return base::fail(base::Errc::kInternal, "no container today");
     auto container = std::make_unique<FakeContainer>(executor_, world_, spec.id);
     last = container.get();
     co_return container;
   }
+  void discard_files(const std::string& id) override { world_.discarded.push_back(id); }
   boost::asio::awaitable<void> drain() override { co_return; }
   FakeContainer* last = nullptr;
 

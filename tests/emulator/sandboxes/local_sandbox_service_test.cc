@@ -150,7 +150,7 @@ TEST_F(LocalSandboxServiceTest, TrafficWakesWhatWasMadeForIt) {
   request.auto_pause = true;
   request.auto_resume = true;
   std::string id = run(service->create(request))->sandbox_id;
-  ASSERT_TRUE(run(service->pause(id)));
+  ASSERT_TRUE(run(service->pause(id, true)));
   auto route = service->route(id);
   ASSERT_TRUE(route);
   EXPECT_TRUE(route->paused);
@@ -184,7 +184,7 @@ TEST_F(LocalSandboxServiceTest, RunsNoMoreThanItMay) {
   EXPECT_EQ(refused.error().message(),
             "Sandbox limit reached: 2 may run at once (--max-sandboxes)");
   // A paused one takes no place, and needs one to go on.
-  ASSERT_TRUE(run(service->pause(first)));
+  ASSERT_TRUE(run(service->pause(first, true)));
   std::string third = make();
   auto resumed = run(service->connect(first, 60s, std::nullopt));
   ASSERT_FALSE(resumed);
@@ -200,7 +200,7 @@ TEST_F(LocalSandboxServiceTest, AConnectThatIsRefusedChangesNothing) {
   request.template_id = "base";
   request.network = lists({}, {"0.0.0.0/0"});
   std::string id = run(service->create(request))->sandbox_id;
-  ASSERT_TRUE(run(service->pause(id)));
+  ASSERT_TRUE(run(service->pause(id, true)));
   make();
   auto refused = run(service->connect(id, 60s, lists({}, {})));
   ASSERT_FALSE(refused);
@@ -212,7 +212,7 @@ TEST_F(LocalSandboxServiceTest, AConnectThatIsRefusedChangesNothing) {
 TEST_F(LocalSandboxServiceTest, EveryAgentHasTheClockBeforeItServes) {
   std::string running = make();
   std::string paused = make();
-  ASSERT_TRUE(run(service->pause(paused)));
+  ASSERT_TRUE(run(service->pause(paused, true)));
   int told = world.clock_messages;
   fakeapi::envd::ClockSetting setting;
   setting.offset_ms = 60000;
@@ -340,11 +340,11 @@ TEST_F(LocalSandboxServiceTest, AutoPausePausesInsteadOfKilling) {
 
 TEST_F(LocalSandboxServiceTest, APausedSandboxDoesNotExpire) {
   std::string id = make(10s);
-  EXPECT_TRUE(run(service->pause(id)));
+  EXPECT_TRUE(run(service->pause(id, true)));
   clock.advance(1000s);
   spin(20ms);
   EXPECT_TRUE(service->get(id));
-  EXPECT_EQ(run(service->pause(id)).error().code(), Errc::kConflict);
+  EXPECT_EQ(run(service->pause(id, true)).error().code(), Errc::kConflict);
 }
 
 TEST_F(LocalSandboxServiceTest, ConnectNeverShortensARunningLife) {
@@ -360,7 +360,7 @@ TEST_F(LocalSandboxServiceTest, ConnectNeverShortensARunningLife) {
 TEST_F(LocalSandboxServiceTest, ConnectResumesWithAFreshLifeAndFreshConnections) {
   std::string id = make(100s);
   auto before = service->route(id)->connections;
-  EXPECT_TRUE(run(service->pause(id)));
+  EXPECT_TRUE(run(service->pause(id, true)));
   EXPECT_TRUE(before->closed());
   clock.advance(500s);
   auto connected = run(service->connect(id, 10s, std::nullopt));
@@ -482,7 +482,7 @@ TEST_F(LocalSandboxServiceTest, SetNetworkNeedsARunningSandboxAndAValidPolicy) {
   ASSERT_FALSE(invalid);
   EXPECT_EQ(invalid.error().code(), Errc::kInvalidArgument);
   ASSERT_TRUE(run(service->set_network(id, lists({}, {"1.1.1.1"}), std::nullopt)));
-  ASSERT_TRUE(run(service->pause(id)));
+  ASSERT_TRUE(run(service->pause(id, true)));
   auto paused = run(service->set_network(id, cloud::NetworkOptions(), std::nullopt));
   ASSERT_FALSE(paused);
   EXPECT_EQ(paused.error().code(), Errc::kConflict);
@@ -506,7 +506,7 @@ TEST_F(LocalSandboxServiceTest, ThePublicUrlFollowsWhatTheSandboxSaysOfIncomingT
   EXPECT_EQ(rules->host_mask, "localhost:${PORT}");
   EXPECT_TRUE(loaded.empty()) << "what leaves is another matter";
 
-  ASSERT_TRUE(run(service->pause(id)));
+  ASSERT_TRUE(run(service->pause(id, true)));
   cloud::NetworkOptions open_again;
   open_again.allow_public_traffic = true;
   EXPECT_EQ(run(service->resume(id, 60s, std::nullopt, open_again))->traffic_access_token, "");
@@ -521,7 +521,7 @@ TEST_F(LocalSandboxServiceTest, ThePublicUrlFollowsWhatTheSandboxSaysOfIncomingT
 
 TEST_F(LocalSandboxServiceTest, APausedSandboxGetsItsNewPolicyBeforeItRuns) {
   std::string id = make();
-  ASSERT_TRUE(run(service->pause(id)));
+  ASSERT_TRUE(run(service->pause(id, true)));
   failing = "load";
   EXPECT_FALSE(run(service->connect(id, 60s, lists({}, {"1.1.1.1"}))));
   EXPECT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);

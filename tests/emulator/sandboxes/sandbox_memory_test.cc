@@ -1,0 +1,283 @@
+// Sandboxes without memory: what is written down of a pause, what a new service makes of it, and
+// what happens when a step fails or somebody kills it in between.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include "emulator/sandboxes/local_sandbox_service.h"
+#include "tests/emulator/sandboxes/fake_runtime.h"
+#include "tests/support/run_task.h"
+
+#include <stdlib.h>
+
+namespace emulator::sandboxes {
+namespace {
+
+namespace asio = boost::asio;
+namespace cloud = fakeapi::cloud;
+namespace fs = std::filesystem;
+using base::Errc;
+using namespace std::chrono_literals;
+
+class StillClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return base::TimePoint(std::chrono::hours(24 * 20000)); }
+  asio::awaitable<void> sleep_until(base::TimePoint) override { co_await base::sleep_for(1h); }
+};
+
+// One emulator after another on one data directory.
+class SandboxMemoryTest : public testing::Test {
+ protected:
+  SandboxMemoryTest() {
+    std::string pattern = "/tmp/sandlot-paused-XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory = pattern;
+    Template item;
+    item.id = "templateid0000000000";
+    item.names = {"base"};
+    item.rootfs.root_layers = {"/"};
+    templates.add(item);
+    begin("first0");
+  }
+  ~SandboxMemoryTest() override {
+    end();
+    std::error_code ignored;
+    fs::remove_all(directory, ignored);
+  }
+
+  void begin(const std::string& instance) {
+    fs::create_directories(directory / "sandboxes" / instance);
+    auto opened = store::Database::open(directory / "sandlot.db");
+    ASSERT_TRUE(opened) << opened.error().message();
+    database = std::move(*opened);
+    paused = std::make_unique<PausedStore>(*database, directory, instance);
+    auto make_slot = [this](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+      netfilter::Slot slot;
+      slot.index = index;
+      slot.first_id = 1000000U + static_cast<std::uint32_t>(index) * 65536U;
+      slot.address = "10.71.0." + std::to_string(index);
+      slots_made.push_back(index);
+      return slot;
+    };
+    slots = std::make_shared<SlotPool>(blocking, make_slot, 0);
+    FailStep fine = [](std::string_view) { return base::Result<>(); };
+    blanks = std::make_unique<BlankPool>(context.get_executor(), runtime, slots, 0, fine);
+    LocalSandboxService::Hooks hooks;
+    hooks.paused = paused.get();
+    hooks.apply_policy = [this](auto, std::shared_ptr<const netfilter::Policy> policy) {
+      return load(std::move(policy));
+    };
+    service = std::make_unique<LocalSandboxService>(context.get_executor(), clock, templates,
+                                                    *blanks, std::move(hooks));
+    auto adopted = paused->adopt();
+    ASSERT_TRUE(adopted) << adopted.error().message();
+    service->restore(std::move(*adopted));
+  }
+  void end(bool keep_paused = true) {
+    tests::run_task(context, service->stop(keep_paused));
+    tests::run_task(context, blanks->stop());
+    service.reset();
+    blanks.reset();
+    database.reset();
+  }
+  base::Task<> load(std::shared_ptr<const netfilter::Policy> policy) {
+    last_policy = std::move(policy);
+    if (failing) co_return base::fail(Errc::kUnavailable, "iptables says no");
+    co_return base::Result<>();
+  }
+  template <class T>
+  T run(asio::awaitable<T> task) {
+    return tests::run_task(context, std::move(task));
+  }
+  std::string make() {
+    cloud::NewSandbox request;
+    request.template_id = "base";
+    request.env_vars = {{"K", "v"}};
+    request.metadata = cloud::StringMap{{"a", "b"}};
+    request.auto_pause = true;
+    request.auto_resume = true;
+    request.network.emplace();
+    request.network->deny_out = std::vector<std::string>{"9.9.9.9"};
+    request.network->allow_public_traffic = false;
+    auto made = run(service->create(std::move(request)));
+    EXPECT_TRUE(made) << made.error().message();
+    // What the runtime makes in earnest.
+    fs::create_directories(directory / "sandboxes" / "any" / made->sandbox_id / "upper");
+    return made->sandbox_id;
+  }
+  std::size_t rows() {
+    return database->query_now("SELECT sandbox_id FROM paused_sandboxes")->size();
+  }
+
+  fs::path directory;
+  asio::io_context context{1};
+  base::BlockingPool blocking{1};
+  StillClock clock;
+  tests::FakeWorld world;
+  tests::FakeRuntime runtime{context.get_executor(), world};
+  TemplateStore templates;
+  std::unique_ptr<store::Database> database;
+  std::unique_ptr<PausedStore> paused;
+  std::shared_ptr<SlotPool> slots;
+  std::unique_ptr<BlankPool> blanks;
+  std::unique_ptr<LocalSandboxService> service;
+  std::shared_ptr<const netfilter::Policy> last_policy;
+  std::vector<int> slots_made;
+  bool failing = false;
+};
+
+TEST_F(SandboxMemoryTest, APauseIsARowAndGoingOnIsNone) {
+  std::string id = make();
+  EXPECT_EQ(rows(), 0U);
+  ASSERT_TRUE(run(service->pause(id, true)));
+  EXPECT_EQ(rows(), 1U);
+  EXPECT_TRUE(service->route(id)->auto_resume);
+  ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+  EXPECT_EQ(rows(), 0U);
+  EXPECT_EQ(world.ended, 0) << "its memory was kept";
+}
+
+TEST_F(SandboxMemoryTest, WithoutMemoryOnlyTheFilesStayAndNoTrafficWakesIt) {
+  std::string id = make();
+  std::string token = service->get(id)->envd_access_token;
+  ASSERT_TRUE(run(service->pause(id, false)));
+  EXPECT_EQ(world.ended, 1);
+  EXPECT_EQ(world.alive, 0);
+  EXPECT_FALSE(service->route(id)->auto_resume);
+  EXPECT_EQ(run(service->pause(id, false)).error().code(), Errc::kConflict);
+  std::uint32_t ids = world.last_spec.ids.first;
+  make();  // the next slot: the ids of the first are taken
+  auto connected = run(service->connect(id, 60s, std::nullopt));
+  ASSERT_TRUE(connected) << connected.error().message();
+  EXPECT_TRUE(connected->resumed);
+  EXPECT_EQ(connected->info.envd_access_token, token);
+  EXPECT_EQ(world.last_spec.id, id);
+  EXPECT_TRUE(world.last_spec.existing_files);
+  EXPECT_EQ(world.last_spec.ids.first, ids);
+  EXPECT_EQ(slots_made, (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(last_policy->denied().at(0).rule, "denyOut[0]=9.9.9.9");
+  EXPECT_EQ(rows(), 0U);
+  EXPECT_TRUE(service->id_by_address("10.71.0.3"));
+  EXPECT_FALSE(service->id_by_address("10.71.0.1"));
+  EXPECT_TRUE(world.discarded.empty());
+}
+
+TEST_F(SandboxMemoryTest, TheNextEmulatorHasItWithAllThatWasSaidOfIt) {
+  std::string id = make();
+  make();  // runs: it ends with the emulator
+  ASSERT_TRUE(run(service->pause(id, true)));
+  cloud::SandboxInfo before = *service->get(id);
+  end();
+  begin("second");
+  ASSERT_EQ(service->list().size(), 1U);
+  cloud::SandboxInfo after = *service->get(id);
+  EXPECT_EQ(after.metadata, before.metadata);
+  EXPECT_EQ(after.started_at, before.started_at);
+  EXPECT_EQ(after.end_at, before.end_at);
+  EXPECT_EQ(after.envd_access_token, before.envd_access_token);
+  EXPECT_EQ(after.traffic_access_token, before.traffic_access_token);
+  EXPECT_EQ(after.state, cloud::SandboxState::kPaused);
+  EXPECT_EQ(after.network->deny_out, before.network->deny_out);
+  EXPECT_TRUE(fs::exists(directory / "sandboxes/second" / id / "upper"));
+  EXPECT_TRUE(service->route(id)->auto_resume) << "nobody asked for the files alone";
+  ASSERT_TRUE(run(service->resume(id)));
+  EXPECT_TRUE(world.last_spec.existing_files);
+}
+
+TEST_F(SandboxMemoryTest, FilesThatAreGoneAreForgottenAndOnesThatCannotBeReadAreLeft) {
+  std::string gone = make();
+  std::string odd = make();
+  ASSERT_TRUE(run(service->pause(gone, true)));
+  ASSERT_TRUE(run(service->pause(odd, true)));
+  end();
+  fs::remove_all(directory / "sandboxes" / "any" / gone);
+  database = std::move(*store::Database::open(directory / "sandlot.db"));
+  ASSERT_TRUE(
+      database->transaction_now({{"UPDATE paused_sandboxes SET body = '{\"info\":7}' "
+                                  "WHERE sandbox_id = ?",
+                                  store::values(odd)}}));
+  database.reset();
+  begin("second");
+  EXPECT_TRUE(service->list().empty());
+  EXPECT_EQ(*paused_files(*database), std::set<std::string>{odd});
+}
+
+TEST_F(SandboxMemoryTest, AStartThatFailsLeavesItPausedWithItsFiles) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, false)));
+  world.refuses = true;
+  EXPECT_FALSE(run(service->connect(id, 60s, std::nullopt)));
+  world.refuses = false;
+  failing = true;
+  EXPECT_FALSE(run(service->connect(id, 60s, std::nullopt)));
+  failing = false;
+  world.answer = "error: internal: no";
+  EXPECT_FALSE(run(service->connect(id, 60s, std::nullopt)));
+  world.answer = "ok";
+  EXPECT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);
+  EXPECT_EQ(rows(), 1U);
+  EXPECT_EQ(world.alive, 0);
+  EXPECT_TRUE(world.discarded.empty());
+  EXPECT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+}
+
+TEST_F(SandboxMemoryTest, AKillRemovesRowAndFilesAtAnyMoment) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, false)));
+  ASSERT_TRUE(run(service->kill(id)));
+  EXPECT_EQ(rows(), 0U);
+  EXPECT_EQ(world.discarded, std::vector<std::string>{id});
+  // While it is being paused: the kill comes when the row is on its way.
+  std::string second = make();
+  world.freezing = 5ms;
+  bool done = false;
+  asio::co_spawn(context, service->pause(second, false),
+                 [&](const std::exception_ptr&, const base::Result<>& result) {
+                   EXPECT_FALSE(result);
+                   done = true;
+                 });
+  context.run_for(2ms);
+  ASSERT_TRUE(run(service->kill(second)));
+  while (!done) context.run_one_for(1s);
+  EXPECT_EQ(rows(), 0U);
+  EXPECT_EQ(world.alive, 0);
+}
+
+TEST_F(SandboxMemoryTest, AFreshStartMayBeAskedForAndAChangeOfTheNetworkReachesIt) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, true)));
+  ASSERT_TRUE(run(service->drop_memory(id)));
+  EXPECT_EQ(world.ended, 1);
+  cloud::NetworkOptions change;
+  change.deny_out = std::vector<std::string>{"8.8.8.8"};
+  ASSERT_TRUE(run(service->connect(id, 60s, change)));
+  EXPECT_EQ(last_policy->denied().at(0).rule, "denyOut[0]=8.8.8.8");
+  ASSERT_TRUE(run(service->drop_memory(id))) << "nothing to do for a running one";
+  EXPECT_EQ(world.ended, 1);
+}
+
+TEST_F(SandboxMemoryTest, WhatRanAnewCanBePausedAgainUnderTheSameIds) {
+  std::string id = make();
+  std::uint32_t ids = world.last_spec.ids.first;
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(run(service->pause(id, false)));
+    ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+    EXPECT_EQ(world.last_spec.ids.first, ids);
+  }
+  ASSERT_TRUE(run(service->kill(id)));
+  EXPECT_EQ(world.alive, 0);
+}
+
+TEST_F(SandboxMemoryTest, AResetAndAnEndThatKeepsNothingKillPausedOnesToo) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, false)));
+  EXPECT_EQ(run(service->kill_all()), 1U);
+  EXPECT_EQ(rows(), 0U);
+  ASSERT_TRUE(run(service->pause(make(), true)));
+  end(false);
+  begin("second");
+  EXPECT_TRUE(service->list().empty());
+}
+
+}  // namespace
+}  // namespace emulator::sandboxes
