@@ -51,7 +51,7 @@ class SandboxMemoryTest : public testing::Test {
     ASSERT_TRUE(opened) << opened.error().message();
     database = std::move(*opened);
     paused = std::make_unique<PausedStore>(*database, directory, instance);
-    auto make_slot = [this](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+    auto make_slot = [this](int index, std::uint32_t, bool) -> base::Result<netfilter::Slot> {
       netfilter::Slot slot;
       slot.index = index;
       slot.first_id = 1000000U + static_cast<std::uint32_t>(index) * 65536U;
