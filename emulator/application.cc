@@ -21,6 +21,7 @@
 #include "emulator/control/control_api.h"
 #include "emulator/dns/server.h"
 #include "emulator/fakenet/control_routes.h"
+#include "emulator/instruments.h"
 #include "emulator/network_stack.h"
 #include "emulator/process_setup.h"
 #include "emulator/proxy/certificate_authority.h"
@@ -107,6 +108,7 @@ class Application final : public control::ControlPort {
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
   std::unique_ptr<sandboxes::LocalSandboxService> service_;
+  Instruments instruments_{context_.get_executor(), clock_, options_};
   std::unique_ptr<proxy::CertificateAuthority> authority_;
   std::unique_ptr<fakeapi::cloud::CloudApi> cloud_;
   std::unique_ptr<control::ControlApi> control_;
@@ -199,8 +201,10 @@ Application::Step Application::start_service() {
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
                                                  std::max(options_.pool, kReadySlots));
-  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_,
-                                                   options_.pool, fail_step);
+  // With --seed the n-th create has the n-th id, so none is drawn before somebody asks.
+  unsigned pool = options_.seed ? 0 : options_.pool;
+  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_, pool,
+                                                   fail_step);
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
   hooks.cut_egress = [this](const std::string& id) { network_->egress().cut_all(id); };
@@ -229,14 +233,6 @@ Application::Step Application::restore_paused() {
   return {};
 }
 
-void log_request(const proxy::RequestRecord& record) {
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(record.duration).count();
-  base::log::info("request", {{"method", record.method},
-                              {"path", record.path},
-                              {"status", std::to_string(record.status)},
-                              {"ms", std::to_string(ms)}});
-}
-
 Application::Step Application::open_front_door() {
   proxy::HostNames names;
   names.domain = options_.domain;
@@ -257,19 +253,24 @@ Application::Step Application::open_front_door() {
     control_->add_route(route.method, route.path, std::move(route.handler));
   for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
     control_->add_route(route.method, route.path, std::move(route.handler));
+  for (auto& route : instruments_.routes(*service_))
+    control_->add_route(route.method, route.path, std::move(route.handler));
+  auto cloud = [this](const auto& head, auto& connection) {
+    return cloud_->handle(head, connection);
+  };
   proxy::FrontDoorParts parts{
       .directory = *service_,
       .open_socket =
           [](int netns, int family) {
             return netfilter::open_socket_in(netns, family, SOCK_STREAM);
           },
-      .cloud = [this](const auto& head,
-                      auto& connection) { return cloud_->handle(head, connection); },
+      .cloud = instruments_.journaled(std::move(cloud)),
       .control = [this](const auto& head,
                         auto& connection) { return control_->handle(head, connection); },
       .tls = tls_.get(),
-      .on_request = log_request,
-      .on_relayed = nullptr};
+      .on_request = [this](const auto& record) { instruments_.on_request(record); },
+      .on_relayed = nullptr,
+      .faults = &instruments_.faults()};
   proxy::FrontDoorOptions door;
   door.names = names;
   front_door_ = std::make_unique<proxy::FrontDoor>(context_.get_executor(), door, std::move(parts));
@@ -371,6 +372,10 @@ asio::awaitable<void> Application::shut_down() {
 }
 
 int Application::run() {
+  if (options_.seed) {
+    base::seed_ids(*options_.seed);
+    base::log::warn("seed.set", {{"tokens", "can be foretold: for tests only"}});
+  }
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   auto started = prepare_directories()
@@ -399,6 +404,7 @@ Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   control::ClockChange back;
   back.reset = true;
   SANDLOT_CO_CHECK(co_await change_clock(back));
+  for (auto& kind : instruments_.clear()) removed.push_back(std::move(kind));
   removed.emplace_back("decisions", network_->decisions().clear());
   if (fakenet::FakeInternet* internet = network_->internet()) {
     removed.emplace_back("canary", internet->canary().counters().size());

@@ -87,7 +87,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   SANDLOT_CO_CHECK(check_room());
   ++starting_;
   base::ScopeExit started([this] { --starting_; });
-  std::string token = request.secure ? base::random_hex(32) : "";
+  std::string token = request.secure ? base::make_access_token() : "";
   auto told = agent_clock_;
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
   SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
@@ -234,6 +234,7 @@ asio::awaitable<void> LocalSandboxService::clock_changed(fakeapi::envd::ClockSet
 
 asio::awaitable<void> LocalSandboxService::tell_clock(SandboxPtr sandbox) {
   if (sandbox->state != State::kRunning || sandbox->told == agent_clock_) co_return;
+  if (sandbox->stuck) co_return;  // told when it goes on
   auto setting = agent_clock_;
   auto told = co_await set_agent_clock(sandbox->container->control_fd(), setting);
   if (told) {

@@ -90,6 +90,12 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // For traffic: lives as long as it was created for, at least five minutes (contract-network 3.7).
   base::Task<> resume(std::string id) override;
 
+  // Faults (sandbox_faults.cc): what the cloud would not do, and does not know of.
+  base::Result<> kill_daemon(const std::string& id);
+  base::Result<> reset_peers(const std::string& id);
+  // Stops everything in a running sandbox, or lets it go on; it counts as running all the while.
+  base::Task<> set_stuck(std::string id, bool stuck);
+
   // Whose eth0 has this address; for the egress proxy.
   std::optional<std::string> id_by_address(std::string_view address) const;
   // What may leave the sandbox now; nullptr when there is none by that name. For the egress proxy.
@@ -132,6 +138,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     bool reviving = false;         // a container of it is being made
     unsigned generation = 0;       // of its container: the watcher of an earlier one keeps quiet
     bool policy_changing = false;  // one change at a time
+    bool stuck = false;            // frozen by a fault
     // Made when the sandbox first becomes private; the same one ever after.
     std::string traffic_token;
     std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();

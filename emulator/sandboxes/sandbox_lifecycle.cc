@@ -67,6 +67,7 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   }
   sandbox->state = thawed ? State::kRunning : State::kPaused;
   if (thawed) {
+    sandbox->stuck = false;
     sandbox->info.state = cloud::SandboxState::kRunning;
     sandbox->connections = std::make_shared<proxy::LiveConnections>();
     sandbox->metrics.restart();
