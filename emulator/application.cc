@@ -103,12 +103,12 @@ class Application final : public control::ControlPort {
   std::unique_ptr<base::BlockingPool> blocking_;
   std::unique_ptr<store::Database> store_;
   std::unique_ptr<sandboxes::PausedStore> paused_;
+  Instruments instruments_{context_.get_executor(), clock_, options_};
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
   std::unique_ptr<sandboxes::LocalSandboxService> service_;
-  Instruments instruments_{context_.get_executor(), clock_, options_};
   std::unique_ptr<proxy::CertificateAuthority> authority_;
   std::unique_ptr<fakeapi::cloud::CloudApi> cloud_;
   std::unique_ptr<control::ControlApi> control_;
@@ -164,6 +164,9 @@ Application::Step Application::open_store() {
     return failed(newer ? config::kConfiguration : config::kFailure, opened.error(), "database");
   }
   store_ = std::move(*opened);
+  if (auto kept = instruments_.open_events(*store_, instance_); !kept) {
+    return failed(config::kFailure, kept.error(), "events");
+  }
   return {};
 }
 
@@ -217,6 +220,7 @@ Application::Step Application::start_service() {
   };
   hooks.paused = paused_.get();
   hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
+  hooks.record = [this](auto event) { instruments_.record(std::move(event)); };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
@@ -253,7 +257,7 @@ Application::Step Application::open_front_door() {
     control_->add_route(route.method, route.path, std::move(route.handler));
   for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
     control_->add_route(route.method, route.path, std::move(route.handler));
-  for (auto& route : instruments_.routes(*service_))
+  for (auto& route : instruments_.routes(*service_, *this))
     control_->add_route(route.method, route.path, std::move(route.handler));
   auto cloud = [this](const auto& head, auto& connection) {
     return cloud_->handle(head, connection);
@@ -309,6 +313,8 @@ Application::Step Application::start_listening() {
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
+  cloud.events = instruments_.events();
+  cloud.logs = instruments_.logs();
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
   return start_dns();
 }
@@ -364,6 +370,7 @@ asio::awaitable<void> Application::shut_down() {
   for (auto& listener : listeners_) co_await listener->stop();
   co_await front_door_->stop();
   co_await service_->stop(true);
+  co_await instruments_.stop();
   co_await blanks_->stop();
   co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();

@@ -21,7 +21,8 @@ base::Result<> LocalSandboxService::kill_daemon(const std::string& id) {
 
 base::Result<> LocalSandboxService::reset_peers(const std::string& id) {
   SANDLOT_TRY(SandboxPtr sandbox, find(id));
-  auto old = std::exchange(sandbox->connections, std::make_shared<proxy::LiveConnections>());
+  auto old = sandbox->connections;
+  renew_connections(sandbox);
   old->cut_all();
   hooks_.cut_egress(id);
   return {};

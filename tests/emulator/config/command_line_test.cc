@@ -92,6 +92,7 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"max-sandboxes", "3"},
                                                       {"create-rate", "100/m"},
                                                       {"pool", "0"},
+                                                      {"seed", "7"},
                                                       {"data-dir", "/tmp/d"},
                                                       {"run-dir", "/tmp/r"},
                                                       {"internet", "none"},
