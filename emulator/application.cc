@@ -21,6 +21,7 @@
 #include "emulator/control/control_api.h"
 #include "emulator/dns/server.h"
 #include "emulator/fakenet/control_routes.h"
+#include "emulator/instruments.h"
 #include "emulator/network_stack.h"
 #include "emulator/process_setup.h"
 #include "emulator/proxy/certificate_authority.h"
@@ -102,6 +103,7 @@ class Application final : public control::ControlPort {
   std::unique_ptr<base::BlockingPool> blocking_;
   std::unique_ptr<store::Database> store_;
   std::unique_ptr<sandboxes::PausedStore> paused_;
+  Instruments instruments_{context_.get_executor(), clock_, options_};
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
@@ -162,6 +164,9 @@ Application::Step Application::open_store() {
     return failed(newer ? config::kConfiguration : config::kFailure, opened.error(), "database");
   }
   store_ = std::move(*opened);
+  if (auto kept = instruments_.open_events(*store_, instance_); !kept) {
+    return failed(config::kFailure, kept.error(), "events");
+  }
   return {};
 }
 
@@ -199,8 +204,10 @@ Application::Step Application::start_service() {
   };
   slots_ = std::make_shared<sandboxes::SlotPool>(*blocking_, make_slot,
                                                  std::max(options_.pool, kReadySlots));
-  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_,
-                                                   options_.pool, fail_step);
+  // With --seed the n-th create has the n-th id, so none is drawn before somebody asks.
+  unsigned pool = options_.seed ? 0 : options_.pool;
+  blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_, pool,
+                                                   fail_step);
   sandboxes::LocalSandboxService::Hooks hooks;
   hooks.fail_step = fail_step;
   hooks.cut_egress = [this](const std::string& id) { network_->egress().cut_all(id); };
@@ -214,6 +221,7 @@ Application::Step Application::start_service() {
   };
   hooks.paused = paused_.get();
   hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
+  hooks.record = [this](auto event) { instruments_.record(std::move(event)); };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
@@ -228,14 +236,6 @@ Application::Step Application::restore_paused() {
   if (!records) return failed(config::kFailure, records.error(), "paused sandboxes");
   service_->restore(std::move(*records));
   return {};
-}
-
-void log_request(const proxy::RequestRecord& record) {
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(record.duration).count();
-  base::log::info("request", {{"method", record.method},
-                              {"path", record.path},
-                              {"status", std::to_string(record.status)},
-                              {"ms", std::to_string(ms)}});
 }
 
 Application::Step Application::open_front_door() {
@@ -258,19 +258,24 @@ Application::Step Application::open_front_door() {
     control_->add_route(route.method, route.path, std::move(route.handler));
   for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
     control_->add_route(route.method, route.path, std::move(route.handler));
+  for (auto& route : instruments_.routes(*service_, *this))
+    control_->add_route(route.method, route.path, std::move(route.handler));
+  auto cloud = [this](const auto& head, auto& connection) {
+    return cloud_->handle(head, connection);
+  };
   proxy::FrontDoorParts parts{
       .directory = *service_,
       .open_socket =
           [](int netns, int family) {
             return netfilter::open_socket_in(netns, family, SOCK_STREAM);
           },
-      .cloud = [this](const auto& head,
-                      auto& connection) { return cloud_->handle(head, connection); },
+      .cloud = instruments_.journaled(std::move(cloud)),
       .control = [this](const auto& head,
                         auto& connection) { return control_->handle(head, connection); },
       .tls = tls_.get(),
-      .on_request = log_request,
-      .on_relayed = nullptr};
+      .on_request = [this](const auto& record) { instruments_.on_request(record); },
+      .on_relayed = nullptr,
+      .faults = &instruments_.faults()};
   proxy::FrontDoorOptions door;
   door.names = names;
   front_door_ = std::make_unique<proxy::FrontDoor>(context_.get_executor(), door, std::move(parts));
@@ -310,6 +315,8 @@ Application::Step Application::start_listening() {
   cloud.network_immutable = options_.network_immutable;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
+  cloud.events = instruments_.events();
+  cloud.logs = instruments_.logs();
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
   return start_dns();
 }
@@ -365,6 +372,7 @@ asio::awaitable<void> Application::shut_down() {
   for (auto& listener : listeners_) co_await listener->stop();
   co_await front_door_->stop();
   co_await service_->stop(true);
+  co_await instruments_.stop();
   co_await blanks_->stop();
   co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();
@@ -373,6 +381,10 @@ asio::awaitable<void> Application::shut_down() {
 }
 
 int Application::run() {
+  if (options_.seed) {
+    base::seed_ids(*options_.seed);
+    base::log::warn("seed.set", {{"tokens", "can be foretold: for tests only"}});
+  }
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   auto started = prepare_directories()
@@ -401,6 +413,7 @@ Task<std::vector<std::pair<std::string, std::size_t>>> Application::reset() {
   control::ClockChange back;
   back.reset = true;
   SANDLOT_CO_CHECK(co_await change_clock(back));
+  for (auto& kind : instruments_.clear()) removed.push_back(std::move(kind));
   removed.emplace_back("decisions", network_->decisions().clear());
   if (fakenet::FakeInternet* internet = network_->internet()) {
     removed.emplace_back("canary", internet->canary().counters().size());

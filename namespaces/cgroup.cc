@@ -170,6 +170,27 @@ Result<Usage> Cgroup::usage() const {
   return read_usage(*layout_, relative_);
 }
 
+Result<> Cgroup::set_memory(int megabytes) {
+  const auto* memory = layout_->find("memory");
+  if (memory == nullptr) {
+    return base::fail(base::Errc::kUnimplemented, "no cgroup controller for memory");
+  }
+  std::uint64_t limit = static_cast<std::uint64_t>(megabytes) << 20U;
+  SANDLOT_TRY(Usage used, usage());
+  // Version 2 would kill for it.
+  if (used.memory_bytes - std::min(used.memory_bytes, used.memory_cache_bytes) > limit) {
+    return base::fail(base::Errc::kConflict, "more memory than that is in use");
+  }
+  bool v2 = memory->version == CgroupVersion::kV2;
+  const char* file = v2 ? "memory.max" : "memory.limit_in_bytes";
+  auto written = base::write_control(memory->root / relative_ / file, std::to_string(limit));
+  if (!written && !v2) {
+    // EBUSY: what is left cannot be reclaimed.
+    return base::fail(base::Errc::kConflict, "more memory than that is in use");
+  }
+  return written;
+}
+
 bool Cgroup::remove() {
   std::erase_if(directories_, [](const fs::path& path) { return remove_cgroup_tree(path); });
   return directories_.empty();

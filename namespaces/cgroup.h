@@ -39,6 +39,7 @@ class Cgroup {
   base::Result<bool> is_frozen() const;
   void kill();
   base::Result<Usage> usage() const;
+  base::Result<> set_memory(int megabytes);
   // True when no directory is left.
   bool remove();
 

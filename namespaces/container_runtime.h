@@ -85,6 +85,9 @@ class Container {
   // Completes when pid 1 has ended, for whatever reason.
   virtual base::Task<> exited() = 0;
   virtual base::Result<Usage> usage() const = 0;
+  // The memory limit from now on. kConflict when more is in use and cannot be reclaimed: then
+  // nothing changes.
+  virtual base::Result<> set_memory(int megabytes) = 0;
 };
 
 class ContainerRuntime {

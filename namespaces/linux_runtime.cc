@@ -352,6 +352,7 @@ class LinuxContainer final : public Container {
   Task<> end() override { return end_sandbox(sandbox_); }
   Task<> exited() override { return wait_exit(sandbox_); }
   Result<Usage> usage() const override { return sandbox_->cgroup.usage(); }
+  Result<> set_memory(int megabytes) override { return sandbox_->cgroup.set_memory(megabytes); }
 
  private:
   CorePtr core_;

@@ -39,6 +39,7 @@ struct Options {
   std::string domain = "localhost";                       // lower case, no leading or trailing dot
   std::optional<unsigned> max_sandboxes;                  // running at once; beyond it 429
   std::optional<CreateRate> create_rate;                  // beyond it 429 with Retry-After
+  std::optional<std::uint64_t> seed;                      // ids and tokens that can be foretold
   unsigned pool = 4;                                      // blank sandboxes per template in use
   std::filesystem::path data_dir = "/var/lib/sandlot";
   std::filesystem::path run_dir = "/run/sandlot";

@@ -99,6 +99,19 @@ base::Result<> apply_pool(Options& options, const Texts& texts) {
   return {};
 }
 
+base::Result<> apply_seed(Options& options, const Texts& texts) {
+  const std::string& text = texts.back();
+  options.seed.reset();
+  if (text == "random") return {};
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return wrong(text, "'random' or a number (0 to 2^64 - 1)");
+  }
+  options.seed = value;
+  return {};
+}
+
 std::optional<unsigned> count_from_one(std::string_view text) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -293,8 +306,9 @@ constexpr Setting kSettings[] = {
      apply_control_token},
     {"log-level", "LEVEL", "info", "debug, info, warn, error", false, false, apply_log_level},
     {"log-format", "FORMAT", "human", "human, json", false, false, apply_log_format},
-    // Known, not built yet.
-    {"seed", "N", "random", "", false, false, nullptr},
+    {"seed", "N", "random",
+     "for tests only: the same ids and tokens in every run, and no sandboxes ahead of need", false,
+     false, apply_seed},
 };
 
 }  // namespace

@@ -183,6 +183,7 @@ bool Channel::flush_tls() {
 }
 
 Channel::Sent Channel::send(std::string_view first, std::string_view second) {
+  if (reset_on_send_) close(true);
   if (broken_ || !socket_.is_open()) return Sent::kBroken;
   if (tls_) {
     if (!tls_->encrypt(first) || !tls_->encrypt(second) || !flush_tls()) return Sent::kBroken;

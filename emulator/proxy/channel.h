@@ -66,6 +66,8 @@ class Channel final : public fakeapi::http::ByteStream,
                                               std::uint64_t limit,
                                               base::PipePool& pipes);
   bool is_broken() const { return broken_; }
+  // The next byte that should be sent resets the connection instead: an injected fault.
+  void reset_on_send() { reset_on_send_ = true; }
 
   // Turns the connection into TLS; data() so far is the beginning of the handshake. False: failed.
   boost::asio::awaitable<bool> start_tls(const TlsContext& context);
@@ -113,6 +115,7 @@ class Channel final : public fakeapi::http::ByteStream,
   bool ended_ = false;
   bool ended_cleanly_ = false;
   bool broken_ = false;
+  bool reset_on_send_ = false;
   bool passing_ = false;  // in pass_on()
   std::optional<Waiter> waiter_;
   std::function<void()> on_end_;

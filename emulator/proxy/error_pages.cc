@@ -208,6 +208,15 @@ ErrorPage sandbox_limit_reached(std::string_view id, std::string_view message, b
   return html(429, "Sandbox Limit Reached", code_html(id) + ": " + html_text(message));
 }
 
+ErrorPage injected(int status, std::string body) {
+  if (body.empty()) {
+    body = "{\"code\":" + std::to_string(status) + R"(,"message":"an injected fault"})";
+  }
+  bool json = body.front() == '{' || body.front() == '[';
+  std::string_view type = json ? "application/json" : "text/plain; charset=utf-8";
+  return {status, type, false, std::move(body)};
+}
+
 ErrorPage plain_text(int status, std::string_view sentence) {
   return {status, "text/plain; charset=utf-8", true, std::string(sentence) + "\n"};
 }

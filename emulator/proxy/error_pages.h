@@ -38,6 +38,8 @@ ErrorPage resume_denied(std::string_view id, bool html);
 ErrorPage still_transitioning(std::string_view id, bool html);
 ErrorPage too_many_connections(std::string_view id, std::size_t limit, bool html);
 ErrorPage sandbox_limit_reached(std::string_view id, std::string_view message, bool html);
+// The answer of an injected fault. An empty body becomes {"code": <status>, "message": "..."}.
+ErrorPage injected(int status, std::string body);
 // "Invalid host" and its like; "Failed to route request to sandbox". A newline is added.
 ErrorPage plain_text(int status, std::string_view sentence);
 

@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "emulator/base/task_group.h"
+#include "emulator/proxy/fault.h"
 #include "emulator/proxy/relay.h"
 #include "emulator/proxy/sandbox_directory.h"
 #include "emulator/proxy/sandbox_host.h"
@@ -32,6 +33,7 @@ struct RequestRecord {
   int status = 0;    // 0: the connection ended without an answer
   std::chrono::steady_clock::duration duration{};
   std::string sandbox;  // "" for the control plane
+  std::string fault;    // the injected fault that answered, or cut; "" = none
 };
 using RequestHook = std::function<void(const RequestRecord&)>;
 
@@ -43,11 +45,13 @@ struct FrontDoorOptions {
 struct FrontDoorParts {
   SandboxDirectory& directory;
   SocketOpener open_socket;
-  fakeapi::http::Handler cloud;      // control-plane hosts
-  fakeapi::http::Handler control;    // paths under /_sandlot/ on control-plane hosts
-  const TlsContext* tls = nullptr;   // null: no https
-  RequestHook on_request = nullptr;  // after each control-plane request
+  fakeapi::http::Handler cloud;     // control-plane hosts
+  fakeapi::http::Handler control;   // paths under /_sandlot/ on control-plane hosts
+  const TlsContext* tls = nullptr;  // null: no https
+  // After each control-plane request, and after each that a fault answered or cut.
+  RequestHook on_request = nullptr;
   RequestHook on_relayed = nullptr;  // after each request to a sandbox; costs time on the hot path
+  FaultSource* faults = nullptr;     // null: none, ever
 };
 
 class FrontDoor {

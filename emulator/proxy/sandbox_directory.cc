@@ -7,21 +7,28 @@ namespace emulator::proxy {
 LiveConnections::Registration& LiveConnections::Registration::operator=(
     Registration&& other) noexcept {
   if (this == &other) return *this;
-  if (owner_ && !owner_->closed_) owner_->cuts_.erase(at_);
+  if (owner_) owner_->remove(at_);
   owner_ = std::move(other.owner_);
   at_ = other.at_;
   return *this;
 }
 
 LiveConnections::Registration::~Registration() {
-  // After cut_all() the list is gone, and `at_` with it.
-  if (owner_ && !owner_->closed_) owner_->cuts_.erase(at_);
+  if (owner_) owner_->remove(at_);
+}
+
+void LiveConnections::remove(std::list<Entry>::iterator at) {
+  // After cut_all() the list is gone, and `at` with it.
+  if (closed_) return;
+  cuts_.erase(at);
+  if (cuts_.empty() && on_change_) on_change_(false);
 }
 
 LiveConnections::Registration LiveConnections::add(const std::shared_ptr<LiveConnections>& self,
                                                    Cut cut,
                                                    Kind kind) {
   if (self->closed_) return {};
+  if (self->cuts_.empty() && self->on_change_) self->on_change_(true);
   Entry entry{std::move(cut), kind == Kind::kPublic, 0};
   return {self, self->cuts_.insert(self->cuts_.end(), std::move(entry))};
 }

@@ -57,11 +57,17 @@ class LiveConnections {
   // Resets every connection and refuses later ones (closed() stays true).
   void cut_all();
   bool closed() const { return closed_; }
+  // Called with true when there is one connection after none, with false when the last one has
+  // ended; not by cut_all().
+  void on_change(std::function<void(bool connected)> callback) { on_change_ = std::move(callback); }
   std::size_t size() const { return cuts_.size(); }
 
  private:
+  void remove(std::list<Entry>::iterator at);
+
   std::list<Entry> cuts_;
   std::uint64_t round_ = 0;
+  std::function<void(bool connected)> on_change_;
   bool closed_ = false;
 };
 

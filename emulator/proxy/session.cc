@@ -173,13 +173,47 @@ asio::awaitable<bool> Session::serve_request(std::size_t head_size) {
     co_return false;
   }
   Target target = find_target(head_.host, routing_headers(head_), door_.options_.names);
-  if (target.kind == Target::Kind::kSandbox) co_return co_await to_sandbox(target, head_size);
   if (target.kind == Target::Kind::kError) {
     ErrorPage page = plain_text(400, target.error);
     co_return co_await answer(std::move(page), head_size);
   }
-  bool control = is_control_path(head_.path());
+  bool control = target.kind == Target::Kind::kControlPlane && is_control_path(head_.path());
+  if (door_.parts_.faults != nullptr && door_.parts_.faults->armed() && !control) {
+    Faulted faulted = co_await suffer(target, head_size);
+    if (faulted != Faulted::kNo) co_return faulted == Faulted::kAnswered;
+  }
+  if (target.kind == Target::Kind::kSandbox) co_return co_await to_sandbox(target, head_size);
   co_return co_await to_handler(control ? door_.parts_.control : door_.parts_.cloud);
+}
+
+asio::awaitable<Session::Faulted> Session::suffer(const Target& target, std::size_t head_size) {
+  bool api = target.kind == Target::Kind::kControlPlane;
+  FaultQuestion question{head_.method, head_.path(), api ? std::string_view() : target.sandbox_id,
+                         api ? 0 : target.port};
+  auto fault = door_.parts_.faults->take(question);
+  if (!fault) co_return Faulted::kNo;
+  auto started = std::chrono::steady_clock::now();
+  RequestRecord record;
+  record.method = head_.method;
+  record.path = head_.path();
+  record.sandbox = question.sandbox;
+  record.fault = fault->rule;
+  if (fault->latency.count() > 0) co_await base::sleep_for(fault->latency);
+  if (aborted_) co_return Faulted::kEnd;
+  if (fault->cut == Fault::Cut::kResponse) client_->reset_on_send();
+  if (fault->status == 0 && fault->cut != Fault::Cut::kRequest) co_return Faulted::kNo;
+  Faulted result = Faulted::kEnd;
+  if (fault->status == 0) {
+    client_->close(true);
+  } else {
+    ErrorPage page = injected(fault->status, std::move(fault->body));
+    bool going = co_await answer(std::move(page), head_size);
+    if (going) result = Faulted::kAnswered;
+    record.status = fault->status;
+  }
+  record.duration = std::chrono::steady_clock::now() - started;
+  if (door_.parts_.on_request) door_.parts_.on_request(record);
+  co_return result;
 }
 
 asio::awaitable<bool> Session::to_handler(const fakeapi::http::Handler& handler) {

@@ -29,6 +29,9 @@ class Session {
   boost::asio::awaitable<std::size_t> next_head();
   // The handlers below: true = the connection goes on.
   boost::asio::awaitable<bool> serve_request(std::size_t head_size);
+  enum class Faulted { kNo, kAnswered, kEnd };
+  // What somebody wants to happen to this request instead of, or before, what should.
+  boost::asio::awaitable<Faulted> suffer(const Target& target, std::size_t head_size);
   boost::asio::awaitable<bool> to_handler(const fakeapi::http::Handler& handler);
   boost::asio::awaitable<bool> to_sandbox(Target target, std::size_t head_size);
   // The answer to a request without the sandbox's traffic token; nullopt: it may pass.

@@ -68,6 +68,10 @@ base::Task<> configure_agent(int control_fd, fakeapi::envd::SandboxConfiguration
   return tell(control_fd, fakeapi::envd::encode(configuration));
 }
 
+base::Task<> set_agent_memory(int control_fd, std::int64_t bytes) {
+  return tell(control_fd, fakeapi::envd::encode_memory(bytes));
+}
+
 base::Task<> set_agent_clock(int control_fd, fakeapi::envd::ClockSetting clock) {
   return tell(control_fd, fakeapi::envd::encode_clock(clock));
 }

@@ -8,6 +8,7 @@
 #include "emulator/base/log.h"
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
+#include "fakeapi/cloud/limits.h"
 
 namespace emulator::sandboxes {
 
@@ -87,7 +88,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   SANDLOT_CO_CHECK(check_room());
   ++starting_;
   base::ScopeExit started([this] { --starting_; });
-  std::string token = request.secure ? base::random_hex(32) : "";
+  std::string token = request.secure ? base::make_access_token() : "";
   auto told = agent_clock_;
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
   SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
@@ -106,7 +107,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   info.started_at = clock_.now();
   info.end_at = info.started_at + request.timeout;
   info.cpu_count = item->limits.cpu_count;
-  info.memory_mb = item->limits.memory_mb;
+  info.memory_mb = sandbox->base_memory_mb = item->limits.memory_mb;
   info.disk_size_mb = item->disk_size_mb;
   info.envd_version = fakeapi::envd::kEnvdVersion;
   info.envd_access_token = std::move(token);
@@ -125,8 +126,11 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   sandbox->unbuilt_port = item->unbuilt_port;
   sandbox->slot = std::move(blank.slot);
   sandbox->container = std::move(blank.container);
+  sandbox->idle_timeout = cloud::idle_timeout(info.metadata).value_or(std::chrono::seconds(0));
+  renew_connections(sandbox);
   sandboxes_[info.sandbox_id] = sandbox;
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
+  note(*sandbox, "create", 201);
   tasks_.spawn("sandbox watch", watch(sandbox, sandbox->generation));
   expire_sooner();
   sandbox->told = told;
@@ -163,6 +167,7 @@ void LocalSandboxService::forget(const SandboxPtr& sandbox) {
 base::Task<> LocalSandboxService::kill(std::string id) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
   forget(sandbox);
+  note(*sandbox, "delete", 204);
   base::log::debug("sandbox.killed", {{"sandbox", id}});
   co_return co_await end_for_good(sandbox);
 }
@@ -221,6 +226,7 @@ asio::awaitable<void> LocalSandboxService::watch(SandboxPtr sandbox, unsigned ge
   if (!ended || sandbox->state == State::kGone || sandbox->generation != generation) co_return;
   base::log::warn("sandbox.died", {{"sandbox", sandbox->info.sandbox_id}});
   forget(sandbox);
+  note(*sandbox, "delete", 500, "the sandbox's daemon ended");
   co_await end_for_good(sandbox);
 }
 
@@ -247,6 +253,7 @@ asio::awaitable<void> LocalSandboxService::tell_clocks(
 
 asio::awaitable<void> LocalSandboxService::tell_clock(SandboxPtr sandbox) {
   if (sandbox->state != State::kRunning || sandbox->told == agent_clock_) co_return;
+  if (sandbox->stuck) co_return;  // told when it goes on
   auto setting = agent_clock_;
   auto told = co_await set_agent_clock(sandbox->container->control_fd(), setting);
   if (told) {

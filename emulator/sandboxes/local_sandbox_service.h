@@ -22,6 +22,7 @@
 #include "emulator/sandboxes/metrics_history.h"
 #include "emulator/sandboxes/paused_store.h"
 #include "emulator/sandboxes/template_store.h"
+#include "fakeapi/cloud/events.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/envd/sandbox_configuration.h"
 #include "netfilter/policy.h"
@@ -51,6 +52,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // Where paused ones are written down, before pause() returns; without it they die with the
     // emulator.
     PausedStore* paused = nullptr;
+    // Something happened to a sandbox. It is written down before the call is answered.
+    std::function<void(fakeapi::cloud::SandboxEvent event)> record =
+        [](const fakeapi::cloud::SandboxEvent&) {};
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
@@ -84,6 +88,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> set_network(std::string id,
                            fakeapi::cloud::NetworkOptions network,
                            std::optional<bool> allow_internet_access) override;
+  base::Task<> set_extra_memory(std::string id, int mib) override;
   base::Result<std::vector<fakeapi::cloud::MetricSample>> metrics(
       std::string_view id) const override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
@@ -91,6 +96,12 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
   // For traffic: lives as long as it was created for, at least five minutes (contract-network 3.7).
   base::Task<> resume(std::string id) override;
+
+  // Faults (sandbox_faults.cc): what the cloud would not do, and does not know of.
+  base::Result<> kill_daemon(const std::string& id);
+  base::Result<> reset_peers(const std::string& id);
+  // Stops everything in a running sandbox, or lets it go on; it counts as running all the while.
+  base::Task<> set_stuck(std::string id, bool stuck);
 
   // Whose eth0 has this address; for the egress proxy.
   std::optional<std::string> id_by_address(std::string_view address) const;
@@ -136,6 +147,12 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     bool reviving = false;         // a container of it is being made
     unsigned generation = 0;       // of its container: the watcher of an earlier one keeps quiet
     bool policy_changing = false;  // one change at a time
+    bool stuck = false;            // frozen by a fault
+    int base_memory_mb = 0;        // as it was made
+    // metadata.idle_timeout; 0 = off. `idle_since` while no client is connected.
+    std::chrono::seconds idle_timeout{};
+    std::optional<base::TimePoint> idle_since;
+    base::TimePoint deadline() const;
     // Made when the sandbox first becomes private; the same one ever after.
     std::string traffic_token;
     std::shared_ptr<proxy::IngressRules> ingress = std::make_shared<proxy::IngressRules>();
@@ -193,6 +210,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   static void show_ingress(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);
   void expire_sooner();
+  void note(const Sandbox& sandbox, std::string name, int status, std::string error = {});
+  // Connections of a new lifecycle, watched where idleness matters.
+  void renew_connections(const SandboxPtr& sandbox);
   boost::asio::awaitable<void> watch(SandboxPtr sandbox, unsigned generation);
   boost::asio::awaitable<void> expire();
   boost::asio::awaitable<void> measure();

@@ -49,9 +49,10 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
   if (!frozen) {
     sandbox->state = State::kRunning;
     sandbox->info.state = cloud::SandboxState::kRunning;
-    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+    renew_connections(sandbox);
   } else {
     sandbox->state = State::kPaused;
+    note(*sandbox, "pause", 204);
   }
   sandbox->settled.cancel();
   co_return frozen;
@@ -67,8 +68,10 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   }
   sandbox->state = thawed ? State::kRunning : State::kPaused;
   if (thawed) {
+    sandbox->stuck = false;
     sandbox->info.state = cloud::SandboxState::kRunning;
-    sandbox->connections = std::make_shared<proxy::LiveConnections>();
+    renew_connections(sandbox);
+    note(*sandbox, "resume", 201);
     sandbox->metrics.restart();
     sandbox->files_only = false;
     co_await tell_clock(sandbox);
@@ -110,7 +113,9 @@ base::Task<cloud::Connected> LocalSandboxService::connect(
     connected.resumed = true;
   } else {
     sandbox->info.end_at = std::max(sandbox->info.end_at, wanted);
+    if (sandbox->idle_since) sandbox->idle_since = clock_.now();
   }
+  note(*sandbox, "connect", connected.resumed ? 201 : 200);
   expire_sooner();
   connected.info = sandbox->info;
   co_return connected;
@@ -159,8 +164,9 @@ asio::awaitable<void> LocalSandboxService::expire() {
     std::vector<SandboxPtr> due;
     for (const auto& [id, sandbox] : sandboxes_) {
       if (sandbox->state != State::kRunning) continue;
-      if (sandbox->info.end_at <= now) due.push_back(sandbox);
-      next = std::min(next, sandbox->info.end_at);
+      base::TimePoint deadline = sandbox->deadline();
+      if (deadline <= now) due.push_back(sandbox);
+      next = std::min(next, deadline);
     }
     for (const SandboxPtr& sandbox : due) co_await end_of_life(sandbox);
     if (!due.empty()) continue;
@@ -175,7 +181,10 @@ asio::awaitable<void> LocalSandboxService::expire() {
 asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
   if (sandbox->state != State::kRunning) co_return;
   const std::string id = sandbox->info.sandbox_id;
+  // Not while the earlier ones were ending.
+  if (sandbox->deadline() > clock_.now()) co_return;
   bool pauses = sandbox->info.auto_pause;
+  note(*sandbox, "timeout", 200);
   // At the end of its time it pauses even when that cannot be written down (a full disk).
   auto ending = pauses ? suspend(id, sandbox->info.auto_pause_memory, false) : kill(id);
   auto ended = co_await std::move(ending);
@@ -184,6 +193,7 @@ asio::awaitable<void> LocalSandboxService::end_of_life(SandboxPtr sandbox) {
     co_return;
   }
   base::log::error("sandbox.timeout_failed", {{"sandbox", id}, {"error", ended.error().message()}});
+  note(*sandbox, "timeout", 500, ended.error().message());
   // A sandbox that cannot be paused at its end must not live for ever.
   if (pauses) co_await kill(id);
 }

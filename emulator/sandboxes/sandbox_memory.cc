@@ -4,6 +4,7 @@
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
+#include "fakeapi/cloud/limits.h"
 
 namespace emulator::sandboxes {
 
@@ -100,6 +101,7 @@ base::Task<> LocalSandboxService::prepare(SandboxPtr sandbox, const Blank& blank
   configuration.access_token = sandbox->info.envd_access_token;
   configuration.env_vars = sandbox->env_vars;
   configuration.clock = agent_clock_;
+  configuration.memory_bytes = std::int64_t{sandbox->info.memory_mb} << 20;
   sandbox->told = agent_clock_;
   int control = blank.container->control_fd();
   SANDLOT_CO_CHECK(co_await configure_agent(control, std::move(configuration)));
@@ -170,6 +172,9 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     sandbox->ids_slot = record.slot;
     sandbox->first_id = record.first_id;
     sandbox->ids_hold = blanks_.hold_slot(record.slot);
+    sandbox->base_memory_mb = sandbox->made_of.limits.memory_mb;
+    sandbox->idle_timeout =
+        cloud::idle_timeout(sandbox->info.metadata).value_or(std::chrono::seconds(0));
     show_ingress(*sandbox);
     base::log::info("sandbox.restored", {{"sandbox", sandbox->info.sandbox_id}});
     sandboxes_[sandbox->info.sandbox_id] = std::move(sandbox);

@@ -108,7 +108,7 @@ base::Task<> LocalSandboxService::set_network(std::string id,
 void LocalSandboxService::show_ingress(Sandbox& sandbox) {
   const cloud::NetworkOptions network = sandbox.info.network.value_or(cloud::NetworkOptions());
   if (network.is_private() && sandbox.traffic_token.empty()) {
-    sandbox.traffic_token = base::random_hex(32);
+    sandbox.traffic_token = base::make_access_token();
   }
   sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
   bool was_public = sandbox.ingress->traffic_token.empty();

@@ -57,6 +57,8 @@ base::Result<NetworkUpdate> parse_network_update(std::string_view body);
 base::Result<std::chrono::seconds> parse_timeout(std::string_view body);
 // POST .../refreshes {"duration"?: seconds}; an empty body is {}.
 base::Result<std::chrono::seconds> parse_refresh(std::string_view body);
+// POST .../hotplug-memory {"requested_size_mib": MiB}, a multiple of 2.
+base::Result<int> parse_hotplug_memory(std::string_view body);
 // POST .../pause: nothing, {} or {"memory": bool}; `sync` of old SDKs has no effect
 // (contract-novita 1.8). Whether the memory is kept.
 base::Result<bool> parse_pause(std::string_view body);

@@ -389,6 +389,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   NotBuiltYet not_built_yet = read_not_built(fields);
   not_built_yet.network = request.network && request.network->asks_for_what_is_not_built();
   SANDLOT_CHECK(fields.status());
+  SANDLOT_CHECK(idle_timeout(request.metadata));
   report_unknown(fields, kNewSandboxKeys, "create");
   if (request.template_id.empty()) {
     return base::fail(Errc::kInvalidArgument,
@@ -457,6 +458,17 @@ Result<std::chrono::seconds> parse_refresh(std::string_view body) {
   auto duration = fields.integer("duration", kLongestRefresh);
   SANDLOT_CHECK(fields.status());
   return std::chrono::seconds(std::max(duration.value_or(kShortestRefresh), kShortestRefresh));
+}
+
+Result<int> parse_hotplug_memory(std::string_view body) {
+  SANDLOT_TRY(Fields fields, read_optional_fields(body));
+  fields.require("requested_size_mib");
+  auto size = fields.integer("requested_size_mib");
+  SANDLOT_CHECK(fields.status());
+  if (*size % kMemoryBlockMb != 0) {
+    return base::Failure(schema_error("/requested_size_mib", "number must be a multiple of 2"));
+  }
+  return static_cast<int>(*size);
 }
 
 Result<bool> parse_pause(std::string_view body) {

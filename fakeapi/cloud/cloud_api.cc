@@ -11,6 +11,7 @@
 #include "fakeapi/cloud/auth.h"
 #include "fakeapi/cloud/cors.h"
 #include "fakeapi/cloud/not_built.h"
+#include "fakeapi/cloud/records_handler.h"
 #include "fakeapi/cloud/responses.h"
 #include "fakeapi/cloud/sandboxes_handler.h"
 #include "fakeapi/cloud/templates_handler.h"
@@ -81,7 +82,10 @@ http::Response no_such_route(const http::RequestHead& head, std::vector<std::str
 
 struct CloudApi::Routes {
   Routes(SandboxService& service, base::Clock& clock, CloudOptions given)
-      : options(std::move(given)), sandboxes(service, clock, options), templates(service) {
+      : options(std::move(given)),
+        sandboxes(service, clock, options),
+        templates(service),
+        records(service, clock, options.events, options.logs) {
     add_sandbox_routes();
     add_template_routes();
     add("GET", "/health", &health);
@@ -114,6 +118,11 @@ struct CloudApi::Routes {
     add("GET", "/sandboxes/{sandboxID}/metrics", bind(&H::metrics));
     add("GET", "/sandboxes/metrics", bind(&H::latest_metrics));
     add("GET", "/sandboxes/quota", bind(&H::quota));
+    add("POST", "/sandboxes/{sandboxID}/hotplug-memory", bind(&H::hotplug_memory));
+    add("GET", "/sandboxes/events", std::bind_front(&RecordsHandler::events, &records));
+    add("GET", "/sandboxes/{sandboxID}/logs", std::bind_front(&RecordsHandler::logs, &records));
+    add("GET", "/v2/sandboxes/{sandboxID}/logs",
+        std::bind_front(&RecordsHandler::logs_v2, &records));
   }
 
   void add_template_routes() {
@@ -152,6 +161,7 @@ struct CloudApi::Routes {
   CloudOptions options;
   SandboxesHandler sandboxes;
   TemplatesHandler templates;
+  RecordsHandler records;
   http::Router router;
   const http::RouteHandler* open_route = nullptr;  // needs no key; points into the finished router
 };

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "fakeapi/cloud/events.h"
 #include "fakeapi/cloud/rate_limiter.h"
+#include "fakeapi/cloud/sandbox_logs.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/http/connection.h"
 
@@ -22,6 +24,9 @@ struct CloudOptions {
   bool network_immutable = false;
   // Creates; nullopt: as many as come.
   std::optional<RateLimiter> create_rate;
+  // Both outlive the API; null: their routes answer 501.
+  EventLog* events = nullptr;
+  LogSource* logs = nullptr;
 };
 
 class CloudApi {

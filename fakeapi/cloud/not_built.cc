@@ -8,15 +8,11 @@ namespace {
 
 constexpr std::array kRoutes{
     // Sandboxes.
-    NotBuiltRoute{"GET", "/sandboxes/events", "reading sandbox events"},
-    NotBuiltRoute{"GET", "/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
-    NotBuiltRoute{"GET", "/v2/sandboxes/{sandboxID}/logs", "reading sandbox logs"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/snapshots", "taking a snapshot"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/clone", "cloning a sandbox"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/fork", "forking a sandbox"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/reset", "resetting a sandbox"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/commit", "committing a sandbox to a template"},
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/hotplug-memory", "changing a sandbox's memory"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/volume-mounts", "mounting a volume"},
     NotBuiltRoute{"DELETE", "/sandboxes/{sandboxID}/volume-mounts", "unmounting a volume"},
     NotBuiltRoute{"GET", "/snapshots", "listing snapshots"},

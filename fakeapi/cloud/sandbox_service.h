@@ -126,6 +126,9 @@ class SandboxService {
   virtual base::Task<> set_network(std::string id,
                                    NetworkOptions network,
                                    std::optional<bool> allow_internet_access) = 0;
+  // The memory that a running sandbox has beside what it was made with; 0 takes all of it away.
+  // kConflict when it is paused, or uses more than would be left.
+  virtual base::Task<> set_extra_memory(std::string id, int mib) = 0;
   // Oldest first; as many as are kept. Empty for a fresh sandbox.
   virtual base::Result<std::vector<MetricSample>> metrics(std::string_view id) const = 0;
   virtual std::vector<TemplateSummary> templates() const = 0;

@@ -196,6 +196,17 @@ Answer SandboxesHandler::latest_metrics(http::RoutedRequest request) {
   co_return json_response(200, latest_metrics_json(latest));
 }
 
+Answer SandboxesHandler::hotplug_memory(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(int extra, parse_hotplug_memory(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  auto changed = co_await service_.set_extra_memory(id, extra);
+  if (!changed) co_return Failure(translate(std::move(changed).error(), id));
+  co_return no_content();
+}
+
 Answer SandboxesHandler::quota(http::RoutedRequest) {
   QuotaUsage usage;
   for (const SandboxInfo& info : service_.list()) {

@@ -41,6 +41,7 @@ class SandboxesHandler {
   // The newest sample of each of several sandboxes. Those that are gone or fresh have none.
   Answer latest_metrics(http::RoutedRequest request);
   Answer quota(http::RoutedRequest request);
+  Answer hotplug_memory(http::RoutedRequest request);
 
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.

@@ -134,6 +134,11 @@ class Agent {
         if (!control_.send("ok")) break;
         continue;
       }
+      if (auto memory = decode_memory(**message)) {
+        state_.configuration.memory_bytes = *memory;
+        if (!control_.send("ok")) break;
+        continue;
+      }
       base::Result<> configured = configure(**message);
       std::string answer = "ok";
       if (!configured) {

@@ -88,6 +88,19 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
   return configuration;
 }
 
+std::string encode_memory(std::int64_t bytes) {
+  json object = {{"setMemory", bytes}};
+  return object.dump();
+}
+
+std::optional<std::int64_t> decode_memory(std::string_view message) {
+  json object = json::parse(message, nullptr, false);
+  if (!object.is_object() || !object.contains("setMemory")) return std::nullopt;
+  std::int64_t bytes = 0;
+  read_field(object, "setMemory", bytes);
+  return bytes;
+}
+
 std::string encode_clock(const ClockSetting& clock) {
   json object = {{"setClock", clock_json(clock)}};
   return object.dump();

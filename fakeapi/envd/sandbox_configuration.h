@@ -44,7 +44,9 @@ struct SandboxConfiguration {
 std::string encode(const SandboxConfiguration& configuration);
 base::Result<SandboxConfiguration> decode_configuration(std::string_view message);
 
-// The other message there is: a new setting of the clock.
+// The other messages there are: a new size of its memory, and a new setting of the clock.
+std::string encode_memory(std::int64_t bytes);
+std::optional<std::int64_t> decode_memory(std::string_view message);  // nullopt: it is none
 std::string encode_clock(const ClockSetting& clock);
 std::optional<ClockSetting> decode_clock(std::string_view message);  // nullopt: it is none
 

@@ -140,7 +140,9 @@ base::Task<> ServerConnection::continue_if_expected() {
 
 base::Task<std::size_t> ServerConnection::read_body(std::span<char> into) {
   if (expects_continue_ && !scanner_.done()) SANDLOT_CO_CHECK(co_await continue_if_expected());
-  co_return co_await read_payload(stream_, buffer_, scanner_, into);
+  auto count = co_await read_payload(stream_, buffer_, scanner_, into);
+  if (observer_ != nullptr && count) observer_->request_body({into.data(), *count});
+  co_return count;
 }
 
 base::Task<std::string> ServerConnection::read_full_body(std::size_t limit) {
@@ -161,6 +163,10 @@ base::Task<> ServerConnection::send(Response response) {
   if (!keep_alive_) head.headers.set("Connection", "close");
   if (head_request_ || bodiless) response.body.clear();
   response_started_ = true;
+  if (observer_ != nullptr) {
+    observer_->response(response.status);
+    observer_->response_body(response.body);
+  }
   std::string text = serialize(head);
   auto sent = co_await stream_.write_all(text, response.body);
   response_complete_ = sent.has_value();
@@ -181,6 +187,7 @@ base::Task<> ServerConnection::begin(ResponseHead head) {
   if (expects_continue_) keep_alive_ = false;
   if (!keep_alive_) head.headers.set("Connection", "close");
   response_started_ = true;
+  if (observer_ != nullptr) observer_->response(head.status);
   pending_head_ = serialize(head);
   co_return base::Result<>();
 }
@@ -193,6 +200,10 @@ base::Task<> ServerConnection::write(std::string_view first, std::string_view se
   std::string head = std::move(pending_head_);
   pending_head_.clear();
   std::size_t size = first.size() + second.size();
+  if (observer_ != nullptr) {
+    observer_->response_body(first);
+    observer_->response_body(second);
+  }
   if (head_request_ || size == 0) {
     if (head.empty()) co_return base::Result<>();
     co_return co_await stream_.write_all(head);

@@ -94,9 +94,20 @@ class ReadBuffer {
   std::size_t end_ = 0;
 };
 
+// Sees what passes through a ServerConnection: payload, without framing. For a journal.
+class ConnectionObserver {
+ public:
+  virtual ~ConnectionObserver() = default;
+  virtual void request_body(std::string_view piece) = 0;
+  virtual void response(int status) = 0;
+  virtual void response_body(std::string_view piece) = 0;
+};
+
 class ServerConnection {
  public:
   explicit ServerConnection(ByteStream& stream, Limits limits = Limits{});
+  // Until the next call with nullptr.
+  void observe(ConnectionObserver* observer) { observer_ = observer; }
 
   // The next request head; nullopt when the peer closed before sending a byte. Malformed:
   // kInvalidArgument; head over the limit: kTooLarge (the caller answers 400/431 and closes).
@@ -151,6 +162,7 @@ class ServerConnection {
 
   ByteStream& stream_;
   Limits limits_;
+  ConnectionObserver* observer_ = nullptr;
   ReadBuffer buffer_;
   BodyScanner scanner_;
   RequestHead head_;

@@ -150,6 +150,12 @@ class FakeSandboxService : public cloud::SandboxService {
     co_return base::Result<>();
   }
 
+  base::Task<> set_extra_memory(std::string id, int mib) override {
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    sandboxes_.at(id).memory_mb = 512 + mib;
+    co_return base::Result<>();
+  }
+
   base::Result<std::vector<cloud::MetricSample>> metrics(std::string_view id) const override {
     SANDLOT_TRY(cloud::SandboxInfo known, get(id));
     return samples;

@@ -92,6 +92,7 @@ TEST(CommandLine, EverySettingCanComeFromEachSource) {
                                                       {"max-sandboxes", "3"},
                                                       {"create-rate", "100/m"},
                                                       {"pool", "0"},
+                                                      {"seed", "7"},
                                                       {"data-dir", "/tmp/d"},
                                                       {"run-dir", "/tmp/r"},
                                                       {"internet", "none"},
@@ -251,11 +252,19 @@ TEST(CommandLine, ANetworkNamespaceIsNamedOrAPath) {
 }
 
 TEST(CommandLine, WhatIsNotBuiltYetSaysSo) {
-  World().expect_refusal({"serve", "--seed", "1"}, kUsage, "--seed is not built yet");
   World().expect_refusal({"trust", "install"}, kUsage, "sandlot trust is not built yet");
+}
+
+TEST(CommandLine, TheSeedIsANumber) {
   World world;
-  world.variables["SANDLOT_SEED"] = "3";
-  world.expect_refusal({"serve"}, kConfiguration, "SANDLOT_SEED is not built yet");
+  world.variables["SANDLOT_SEED"] = "18446744073709551615";
+  auto parsed = world.read({"serve"});
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->options.seed, 18446744073709551615U);
+  EXPECT_FALSE(World().read({"serve", "--seed", "random"})->options.seed);
+  World().expect_refusal({"serve", "--seed", "18446744073709551616"}, kUsage,
+                         "'random' or a number");
+  World().expect_refusal({"serve", "--seed", "-1"}, kUsage, "'random' or a number");
 }
 
 TEST(CommandLine, SectionsAndDoubledKeysAreRefused) {

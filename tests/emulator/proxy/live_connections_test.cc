@@ -65,6 +65,21 @@ TEST(LiveConnections, APrivateSandboxCutsThePublicOnesAndKeepsTheOthers) {
   EXPECT_EQ(daemon, 1);
 }
 
+TEST(LiveConnections, SayWhenTheFirstComesAndTheLastHasLeft) {
+  auto live = std::make_shared<LiveConnections>();
+  std::string seen;
+  live->on_change([&](bool connected) { seen += connected ? '+' : '-'; });
+  {
+    auto first = LiveConnections::add(live, [] {});
+    auto second = LiveConnections::add(live, [] {});
+    EXPECT_EQ(seen, "+");
+  }
+  EXPECT_EQ(seen, "+-");
+  auto third = LiveConnections::add(live, [] {});
+  live->cut_all();
+  EXPECT_EQ(seen, "+-+") << "a cut is no leaving";
+}
+
 TEST(LiveConnections, OutliveTheirOwner) {
   auto live = std::make_shared<LiveConnections>();
   auto held = LiveConnections::add(live, [] {});

@@ -79,6 +79,11 @@ class FakeContainer final : public namespaces::Container {
     if (!dead_) co_return base::fail(base::Errc::kCanceled, "cancelled");
     co_return base::Result<>();
   }
+  base::Result<> set_memory(int megabytes) override {
+    memory = megabytes;
+    return {};
+  }
+  int memory = 0;
   base::Result<namespaces::Usage> usage() const override { return namespaces::Usage(); }
   void die() {
     dead_ = true;
