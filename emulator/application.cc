@@ -30,6 +30,7 @@
 #include "emulator/proxy/tls.h"
 #include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
+#include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/store/database.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/envd/resource_usage.h"
@@ -108,6 +109,7 @@ class Application final : public control::ControlPort {
   std::unique_ptr<dns::Server> dns_server_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
+  std::unique_ptr<sandboxes::SnapshotCatalogue> snapshots_;
   std::unique_ptr<sandboxes::LocalSandboxService> service_;
   std::unique_ptr<proxy::CertificateAuthority> authority_;
   std::unique_ptr<fakeapi::cloud::CloudApi> cloud_;
@@ -226,6 +228,9 @@ Application::Step Application::start_service() {
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   service_->set_max_running(options_.max_sandboxes);
+  snapshots_ = std::make_unique<sandboxes::SnapshotCatalogue>(
+      context_.get_executor(), *store_, templates_, options_.data_dir, instance_);
+  service_->set_snapshots(snapshots_.get());
   blanks_->keep_ready(*templates_.find("base"));
   return {};
 }
@@ -351,6 +356,7 @@ asio::awaitable<void> Application::wait_for_signal() {
 asio::awaitable<void> Application::serve() {
   // Blank sandboxes first: "ready" means that the first create is a fast one.
   co_await blanks_->filled();
+  co_await snapshots_->collect();
   for (auto& listener : listeners_) listener->start();
   ready_ = true;
   cli::Endpoint where = endpoint();
@@ -373,6 +379,7 @@ asio::awaitable<void> Application::shut_down() {
   co_await front_door_->stop();
   co_await service_->stop(true);
   co_await instruments_.stop();
+  co_await snapshots_->stop();
   co_await blanks_->stop();
   co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();

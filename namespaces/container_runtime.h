@@ -62,6 +62,18 @@ struct Usage {
   std::uint64_t oom_kills = 0;
 };
 
+// What a capture took. Regular files' bytes: copied, or shared with the sandbox's own files
+// (reflinks) or with an earlier capture.
+struct CaptureReport {
+  std::uint64_t files = 0;
+  std::uint64_t copied_bytes = 0;
+  std::uint64_t shared_bytes = 0;
+};
+
+// Where a capture goes below the directory that it is given: layers for RootfsSpec.
+inline constexpr const char* kCapturedRoot = "root";
+inline constexpr const char* kCapturedUsr = "usr";  // with a second overlay only
+
 // A running sandbox: its cgroups, its pid 1, its writable directory. The destructor kills
 // everything in it at once and hands the slow part (rmdir, deleting files) to the runtime's
 // background pool.
@@ -88,6 +100,9 @@ class Container {
   // The memory limit from now on. kConflict when more is in use and cannot be reclaimed: then
   // nothing changes.
   virtual base::Result<> set_memory(int megabytes) = 0;
+  // Copies what the sandbox has written to `directory` (existing and empty), as layers that go on
+  // top of its own (layer_capture.h). Only while it is frozen. Files, no memory; nothing is synced.
+  virtual base::Task<CaptureReport> capture(std::filesystem::path directory) = 0;
 };
 
 class ContainerRuntime {
@@ -98,6 +113,10 @@ class ContainerRuntime {
   virtual base::Task<std::unique_ptr<Container>> create(ContainerSpec spec) = 0;
   // Deletes what end() left, in the background. Fine when there is nothing.
   virtual void discard_files(const std::string& id) = 0;
+  // Container::capture of what end() left, and of whose ids that is.
+  virtual base::Task<CaptureReport> capture_files(std::string id,
+                                                  IdRange ids,
+                                                  std::filesystem::path directory) = 0;
   // Completes when every background removal has ended; call before the executor stops.
   virtual boost::asio::awaitable<void> drain() = 0;
 };

@@ -26,6 +26,7 @@
 #include "namespaces/container_runtime.h"
 #include "namespaces/instance.h"
 #include "namespaces/kept_files.h"
+#include "namespaces/layer_capture.h"
 #include "namespaces/rootfs.h"
 #include "namespaces/spawn_client.h"
 #include "namespaces/tree_removal.h"
@@ -50,15 +51,22 @@ constexpr int kRemoveAttempts = 200;
 
 // What the worker hands to the loop.
 struct Made {
+  IdRange ids;
   SpawnedSandbox process;
   UniqueFd control;
   std::optional<Cgroup> cgroup;
+};
+
+struct CaptureHistories {
+  CaptureHistory root;
+  CaptureHistory usr;
 };
 
 // One sandbox, shared by its Container, its watcher and its removal.
 struct Sandbox {
   Sandbox(const asio::any_io_executor& executor, std::string name, Made made)
       : id(std::move(name)),
+        ids(made.ids),
         process(std::move(made.process)),
         control(std::move(made.control)),
         cgroup(std::move(*made.cgroup)),
@@ -72,11 +80,13 @@ struct Sandbox {
   }
 
   std::string id;
+  IdRange ids;
   SpawnedSandbox process;
   UniqueFd control;
   Cgroup cgroup;
   bool exited = false;
   bool keeps_files = false;       // they are not deleted with it
+  CaptureHistories captured;      // used on the copier
   asio::steady_timer exit_event;  // cancelled when pid 1 has ended
 };
 using SandboxPtr = std::shared_ptr<Sandbox>;
@@ -112,6 +122,11 @@ struct Core {
   }
   Result<Made> make(const ContainerSpec& spec);
   Result<> discard_writable(const std::string& id);
+  // One at a time for each sandbox.
+  Result<CaptureReport> capture(const std::string& id,
+                                IdRange ids,
+                                const fs::path& into,
+                                CaptureHistories& last) const;
 
   asio::any_io_executor executor;
   RuntimeOptions options;
@@ -122,6 +137,7 @@ struct Core {
   base::TaskGroup removals;
   base::BlockingPool worker{1};
   base::BlockingPool deleter{1};
+  base::BlockingPool copier{2};
 };
 using CorePtr = std::shared_ptr<Core>;
 
@@ -179,6 +195,7 @@ Result<Made> Core::make(const ContainerSpec& spec) {
   if (!client) return base::fail(Errc::kUnavailable, "the runtime is closed");
   SANDLOT_CHECK(check_spec(spec));
   Made made;
+  made.ids = spec.ids;
   SANDLOT_TRY(auto cgroup, Cgroup::create(layout, options.instance, spec.id, spec.limits));
   fs::path writable = sandboxes_dir() / spec.id;
   base::ScopeExit discard([&] { (void)discard_writable(spec.id); });
@@ -209,6 +226,21 @@ Result<> Core::discard_writable(const std::string& id) {
   std::string name = options.instance + "-" + id;
   SANDLOT_CHECK(move_to_trash(sandboxes_dir() / id, trash_dir(), name));
   return remove_entry(trash_dir(), name);
+}
+
+Result<CaptureReport> Core::capture(const std::string& id,
+                                    IdRange ids,
+                                    const fs::path& into,
+                                    CaptureHistories& last) const {
+  CaptureReport report;
+  fs::path upper = sandboxes_dir() / id / "upper";
+  fs::path usr = sandboxes_dir() / id / "usr-upper";
+  SANDLOT_CHECK(capture_layer(upper, into / kCapturedRoot, ids, report, last.root));
+  std::error_code error;
+  if (fs::exists(usr, error)) {
+    SANDLOT_CHECK(capture_layer(usr, into / kCapturedUsr, ids, report, last.usr));
+  }
+  return report;
 }
 
 Result<UniqueFd> duplicate(int fd) {
@@ -353,8 +385,19 @@ class LinuxContainer final : public Container {
   Task<> exited() override { return wait_exit(sandbox_); }
   Result<Usage> usage() const override { return sandbox_->cgroup.usage(); }
   Result<> set_memory(int megabytes) override { return sandbox_->cgroup.set_memory(megabytes); }
+  Task<CaptureReport> capture(fs::path directory) override {
+    return capture_in(core_, sandbox_, std::move(directory));
+  }
 
  private:
+  // The caller keeps the container: its files are deleted after that only.
+  static Task<CaptureReport> capture_in(CorePtr core, SandboxPtr sandbox, fs::path directory) {
+    auto work = [raw = core.get(), sandbox, directory = std::move(directory)] {
+      return raw->capture(sandbox->id, sandbox->ids, directory, sandbox->captured);
+    };
+    co_return co_await base::offload(core->copier, std::move(work));
+  }
+
   CorePtr core_;
   SandboxPtr sandbox_;
 };
@@ -379,9 +422,22 @@ class LinuxRuntime final : public ContainerRuntime {
   void discard_files(const std::string& id) override {
     core_->removals.spawn("discard " + id, remove_files(CoreHold(core_), id));
   }
+  Task<CaptureReport> capture_files(std::string id, IdRange ids, fs::path directory) override {
+    return capture_files_in(core_, std::move(id), ids, std::move(directory));
+  }
   asio::awaitable<void> drain() override { return core_->removals.join(); }
 
  private:
+  static Task<CaptureReport> capture_files_in(CorePtr core,
+                                              std::string id,
+                                              IdRange ids,
+                                              fs::path directory) {
+    auto work = [raw = core.get(), id = std::move(id), ids, directory = std::move(directory)] {
+      CaptureHistories none;
+      return raw->capture(id, ids, directory, none);
+    };
+    co_return co_await base::offload(core->copier, std::move(work));
+  }
   static Task<std::unique_ptr<Container>> create_in(CorePtr core, ContainerSpec spec) {
     std::string id = spec.id;
     bool existing_files = spec.existing_files;

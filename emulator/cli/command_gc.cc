@@ -7,6 +7,7 @@
 #include "emulator/cli/commands.h"
 #include "emulator/cli/garbage.h"
 #include "emulator/sandboxes/paused_store.h"
+#include "emulator/sandboxes/snapshot_garbage.h"
 
 namespace emulator::cli {
 
@@ -27,6 +28,9 @@ int run_gc(const config::CommandLine& line) {
     std::cerr << "sandlot gc: " << report.error().message() << std::endl;
     return config::kFailure;
   }
+  auto layers = sandboxes::collect_snapshot_garbage(line.options.data_dir, line.dry_run);
+  if (layers) report->removed.insert(report->removed.end(), layers->begin(), layers->end());
+  if (!layers) report->failed.push_back("what snapshots left: " + layers.error().message());
   const char* verb = line.dry_run ? "would remove " : "removed ";
   for (const std::string& object : report->removed) std::cout << verb << object << "\n";
   for (const std::string& object : report->failed)

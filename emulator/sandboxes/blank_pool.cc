@@ -95,6 +95,7 @@ base::Task<Blank> BlankPool::take(const Template& item) {
     wake_refill();
     co_return blank;
   }
+  if (!item.snapshot_layers.empty()) co_return co_await make(item);
   ++creating_;
   auto blank = co_await make(item);
   --creating_;

@@ -51,6 +51,14 @@ class BlankPool {
   base::Task<Blank> revive(Template made_of, std::string id, std::uint32_t first_id);
   // Deletes the files of one that will not run again, in the background.
   void discard_files(const std::string& id) { runtime_.discard_files(id); }
+  // Copies those of one that does not run.
+  base::Task<namespaces::CaptureReport> capture_files(const std::string& id,
+                                                      std::uint32_t first_id,
+                                                      std::filesystem::path directory) {
+    namespaces::IdRange ids;
+    ids.first = first_id;
+    return runtime_.capture_files(id, ids, std::move(directory));
+  }
   SlotHold hold_slot(int index) { return slots_->hold(index); }
   std::size_t ready() const;
   // Completes when the pool is full or a refill failed; for start-up and tests.

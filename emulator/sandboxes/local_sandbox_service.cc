@@ -60,13 +60,15 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_steady(std
 
 base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
                                                        const cloud::NewSandbox& request,
-                                                       const std::string& token) {
+                                                       const std::string& token,
+                                                       std::string id) {
   // A pooled blank may have died while it waited (out of memory, an administrator): then the next
   // one.
   for (int attempt = 0;; ++attempt) {
     SANDLOT_CO_TRY(Blank blank, co_await blanks_.take(item));
     SANDLOT_CO_CHECK(hooks_.fail_step("configure"));
-    fakeapi::envd::SandboxConfiguration configuration = identity_of(item, blank.id);
+    fakeapi::envd::SandboxConfiguration configuration =
+        identity_of(item, id.empty() ? blank.id : id);
     configuration.access_token = token;
     configuration.env_vars = request.env_vars;
     configuration.clock = agent_clock_;
@@ -79,10 +81,21 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
 }
 
 base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox request) {
-  const Template* item = templates_.find(request.template_id);
-  if (item == nullptr) {
-    co_return base::fail(Errc::kNotFound, "template '" + request.template_id + "' not found");
+  SANDLOT_CO_TRY(TemplatePtr item, co_await find_template(request.template_id));
+  co_return co_await create_from(std::move(item), std::move(request));
+}
+
+base::Task<TemplatePtr> LocalSandboxService::find_template(std::string reference) {
+  // The built-in ones live as long as the emulator.
+  if (const Template* item = templates_.find(reference)) {
+    co_return TemplatePtr(std::shared_ptr<void>(), item);
   }
+  if (snapshots_ != nullptr) co_return co_await snapshots_->find(std::move(reference));
+  co_return base::fail(Errc::kNotFound, "template '" + reference + "' not found");
+}
+
+base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item,
+                                                                cloud::NewSandbox request) {
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
   SANDLOT_CO_CHECK(check_room());
@@ -102,7 +115,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   cloud::SandboxInfo& info = sandbox->info;
   info.sandbox_id = blank.id;
   info.template_id = item->id;
-  info.alias = item->names.front();
+  info.alias = item->name();
   info.metadata = std::move(request.metadata);
   info.started_at = clock_.now();
   info.end_at = info.started_at + request.timeout;
@@ -124,6 +137,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);
   sandbox->unbuilt_port = item->unbuilt_port;
+  sandbox->item = item;
   sandbox->slot = std::move(blank.slot);
   sandbox->container = std::move(blank.container);
   sandbox->idle_timeout = cloud::idle_timeout(info.metadata).value_or(std::chrono::seconds(0));
@@ -135,8 +149,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
   expire_sooner();
   sandbox->told = told;
   co_await tell_clock(sandbox);  // it may have changed while the sandbox was made
-  base::log::debug("sandbox.created",
-                   {{"sandbox", info.sandbox_id}, {"template", item->names.front()}});
+  base::log::debug("sandbox.created", {{"sandbox", info.sandbox_id}, {"template", item->id}});
   co_return info;
 }
 
@@ -200,7 +213,9 @@ std::optional<proxy::SandboxRoute> LocalSandboxService::route(std::string_view i
   const Sandbox& sandbox = *found->second;
   proxy::SandboxRoute route;
   route.id = sandbox.info.sandbox_id;
-  route.paused = sandbox.state != State::kRunning;
+  // One whose files are being copied answers a little later.
+  route.paused =
+      sandbox.info.state == cloud::SandboxState::kPaused || sandbox.state == State::kResetting;
   route.auto_resume = sandbox.info.auto_pause && sandbox.info.auto_resume && !sandbox.files_only;
   route.netns = sandbox.slot.netns();
   route.address = sandbox.slot.address();

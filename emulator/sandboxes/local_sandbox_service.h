@@ -21,15 +21,18 @@
 #include "emulator/sandboxes/blank_pool.h"
 #include "emulator/sandboxes/metrics_history.h"
 #include "emulator/sandboxes/paused_store.h"
+#include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/events.h"
 #include "fakeapi/cloud/sandbox_service.h"
+#include "fakeapi/cloud/snapshot_service.h"
 #include "fakeapi/envd/sandbox_configuration.h"
 #include "netfilter/policy.h"
 
 namespace emulator::sandboxes {
 
 class LocalSandboxService final : public fakeapi::cloud::SandboxService,
+                                  public fakeapi::cloud::SnapshotService,
                                   public proxy::SandboxDirectory {
  public:
   struct Hooks {
@@ -93,6 +96,20 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
       std::string_view id) const override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
 
+  // Before the first create; without it there are no snapshots.
+  void set_snapshots(SnapshotCatalogue* snapshots) { snapshots_ = snapshots; }
+  fakeapi::cloud::SnapshotService* snapshot_service() override {
+    return snapshots_ == nullptr ? nullptr : this;
+  }
+  base::Task<fakeapi::cloud::SnapshotInfo> take_snapshot(std::string sandbox_id,
+                                                         std::string name) override;
+  base::Task<std::vector<fakeapi::cloud::SnapshotInfo>> snapshots() override;
+  base::Task<> delete_snapshot(std::string reference) override;
+  base::Task<fakeapi::cloud::Cloned> clone(std::string sandbox_id,
+                                           fakeapi::cloud::CloneRequest request) override;
+  base::Task<fakeapi::cloud::SandboxInfo> reset(std::string sandbox_id,
+                                                fakeapi::cloud::ResetRequest request) override;
+
   std::optional<proxy::SandboxRoute> route(std::string_view id) const override;
   // For traffic: lives as long as it was created for, at least five minutes (contract-network 3.7).
   base::Task<> resume(std::string id) override;
@@ -121,13 +138,15 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
 
  private:
   using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
-  enum class State { kRunning, kPausing, kPaused, kResuming, kGone };
+  // kCapturing: its files are being copied, out of kRunning or kPaused. kResetting: likewise.
+  enum class State { kRunning, kPausing, kPaused, kResuming, kCapturing, kResetting, kGone };
   // Members in order of making; destroyed in reverse (container before its slot).
   struct Sandbox {
     explicit Sandbox(boost::asio::any_io_executor executor)
         : settled(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
     fakeapi::cloud::SandboxInfo info;
     State state = State::kRunning;
+    TemplatePtr item;  // made_of, with the layers that are to stay
     std::uint16_t unbuilt_port = 0;
     std::shared_ptr<const netfilter::Policy> policy;
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
@@ -172,9 +191,23 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<SandboxPtr> find_settled(std::string id);
   // And with no change of its policy under way.
   base::Task<SandboxPtr> find_steady(std::string id);
+  base::Task<TemplatePtr> find_template(std::string reference);
+  base::Task<fakeapi::cloud::SandboxInfo> create_from(TemplatePtr item,
+                                                      fakeapi::cloud::NewSandbox request);
+  // Copies its files into the directory, frozen or, if it runs, frozen for that long.
+  base::Task<> capture(std::string id, std::filesystem::path directory);
+  static fakeapi::cloud::SnapshotInfo info_of(const SnapshotRecord& record);
+  // `id`: what it is called, if not what the blank is.
   base::Task<Blank> take_configured(const Template& item,
                                     const fakeapi::cloud::NewSandbox& request,
-                                    const std::string& token);
+                                    const std::string& token,
+                                    std::string id = "");
+  // A new container for a sandbox, made of the same template; and its exchange, which returns the
+  // old one.
+  base::Task<Blank> make_again(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
+  Blank change_container(const SandboxPtr& sandbox,
+                         Blank fresh,
+                         std::shared_ptr<const netfilter::Policy> policy);
   // fakeapi/cloud has checked the lists already; this is the check that counts.
   static base::Result<PolicyPtr> compile(
       const std::optional<fakeapi::cloud::NetworkOptions>& network,
@@ -186,8 +219,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   boost::asio::awaitable<void> tell_clock(SandboxPtr sandbox);
   // One after the other, until none is left.
   boost::asio::awaitable<void> tell_clocks(std::shared_ptr<std::vector<SandboxPtr>> left);
-  // kResourceExhausted when one more would be too many.
-  base::Result<> check_room() const;
+  // kResourceExhausted when so many more would be too many.
+  base::Result<> check_room(std::size_t more = 1) const;
   // Of a settled sandbox, running or paused. After an error nothing leaves it.
   base::Task<> change_policy(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
   base::Task<> change_network(SandboxPtr sandbox, fakeapi::cloud::NetworkOptions change);
@@ -222,6 +255,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Clock& clock_;
   const TemplateStore& templates_;
   BlankPool& blanks_;
+  SnapshotCatalogue* snapshots_ = nullptr;
   Hooks hooks_;
   std::map<std::string, SandboxPtr, std::less<>> sandboxes_;
   std::map<std::string, std::string, std::less<>> id_by_address_;

@@ -110,7 +110,9 @@ json to_json(const Template& item) {
           {"layers", to_json(item.rootfs.root_layers)},
           {"usrLayers", to_json(item.rootfs.usr_layers)},
           {"createdAt", to_json(item.created_at)},
-          {"unbuiltPort", item.unbuilt_port}};
+          {"unbuiltPort", item.unbuilt_port},
+          {"snapshotLayers", item.snapshot_layers},
+          {"baseTemplate", item.base_template}};
 }
 
 Template template_of(const json& value) {
@@ -126,6 +128,8 @@ Template template_of(const json& value) {
   item.rootfs.usr_layers = layers_of(value.at("usrLayers"));
   item.created_at = time_of(value.at("createdAt"));
   item.unbuilt_port = value.at("unbuiltPort");
+  item.snapshot_layers = value.at("snapshotLayers").get<std::vector<std::string>>();
+  item.base_template = value.at("baseTemplate");
   return item;
 }
 

@@ -19,12 +19,12 @@ base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono
   return {};
 }
 
-base::Result<> LocalSandboxService::check_room() const {
+base::Result<> LocalSandboxService::check_room(std::size_t more) const {
   if (!max_running_) return {};
   auto running = static_cast<std::size_t>(
       std::count_if(sandboxes_.begin(), sandboxes_.end(),
                     [](const auto& item) { return item.second->state != State::kPaused; }));
-  if (running + starting_ < *max_running_) return {};
+  if (running + starting_ + more <= *max_running_) return {};
   return base::fail(Errc::kResourceExhausted,
                     "Sandbox limit reached: " + std::to_string(*max_running_) +
                         " may run at once (--max-sandboxes)");
@@ -87,7 +87,8 @@ base::Task<> LocalSandboxService::pause(std::string id, bool keep_memory) {
 
 base::Task<> LocalSandboxService::suspend(std::string id, bool keep_memory, bool insist) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
-  if (sandbox->state == State::kResuming) {
+  if (sandbox->state == State::kResuming || sandbox->state == State::kCapturing ||
+      sandbox->state == State::kResetting) {
     SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
   }
   if (sandbox->state != State::kRunning) {

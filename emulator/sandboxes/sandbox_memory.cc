@@ -168,6 +168,12 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     // The template was derived anew since: what lay below the files is gone, its successor is not.
     const Template* now = templates_.find(sandbox->made_of.id);
     if (now != nullptr && !check_layers(sandbox->made_of)) sandbox->made_of.rootfs = now->rootfs;
+    if (snapshots_ != nullptr && !sandbox->made_of.snapshot_layers.empty()) {
+      sandbox->item = snapshots_->hold(std::move(sandbox->made_of));
+      sandbox->made_of = *sandbox->item;
+    } else {
+      sandbox->item = std::make_shared<const Template>(sandbox->made_of);
+    }
     sandbox->files = std::move(record.files);
     sandbox->ids_slot = record.slot;
     sandbox->first_id = record.first_id;

@@ -44,7 +44,7 @@ void LocalSandboxService::renew_connections(const SandboxPtr& sandbox) {
 }
 
 base::Task<> LocalSandboxService::set_extra_memory(std::string id, int mib) {
-  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   if (sandbox->state != State::kRunning) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
   }

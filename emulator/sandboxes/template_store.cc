@@ -40,9 +40,9 @@ base::Result<> check_layers(const Template& item) {
     for (const std::filesystem::path& layer : *layers) {
       std::error_code error;
       if (std::filesystem::is_directory(layer, error)) continue;
-      return base::fail(base::Errc::kUnavailable, "the root file system of template '" +
-                                                      item.names.front() +
-                                                      "' is missing: " + layer.string());
+      return base::fail(
+          base::Errc::kUnavailable,
+          "the root file system of template '" + item.name() + "' is missing: " + layer.string());
     }
   }
   return {};

@@ -23,6 +23,13 @@ struct Template {
   base::TimePoint created_at;
   // A port that the cloud's template serves and ours does not yet (the code interpreter); 0 = none.
   std::uint16_t unbuilt_port = 0;
+  // Of a snapshot (snapshot_catalogue.h): its layers, the uppermost first, and the id of the
+  // template below them. No blanks are kept ready of one.
+  std::vector<std::string> snapshot_layers;
+  std::string base_template;
+
+  // The name that is shown; "" for a snapshot without one.
+  std::string name() const { return names.empty() ? "" : names.front(); }
 };
 
 class TemplateStore {

@@ -14,6 +14,7 @@
 #include "fakeapi/cloud/records_handler.h"
 #include "fakeapi/cloud/responses.h"
 #include "fakeapi/cloud/sandboxes_handler.h"
+#include "fakeapi/cloud/snapshots_handler.h"
 #include "fakeapi/cloud/templates_handler.h"
 
 namespace fakeapi::cloud {
@@ -85,8 +86,10 @@ struct CloudApi::Routes {
       : options(std::move(given)),
         sandboxes(service, clock, options),
         templates(service),
-        records(service, clock, options.events, options.logs) {
+        records(service, clock, options.events, options.logs),
+        snapshots(service, clock, options.public_domain) {
     add_sandbox_routes();
+    add_snapshot_routes();
     add_template_routes();
     add("GET", "/health", &health);
     for (const NotBuiltRoute& route : not_built_routes()) {
@@ -123,6 +126,20 @@ struct CloudApi::Routes {
     add("GET", "/sandboxes/{sandboxID}/logs", std::bind_front(&RecordsHandler::logs, &records));
     add("GET", "/v2/sandboxes/{sandboxID}/logs",
         std::bind_front(&RecordsHandler::logs_v2, &records));
+  }
+
+  void add_snapshot_routes() {
+    using H = SnapshotsHandler;
+    auto bind = [this](H::Answer (H::*method)(http::RoutedRequest)) {
+      return std::bind_front(method, &snapshots);
+    };
+    add("POST", "/sandboxes/{sandboxID}/snapshots", bind(&H::take));
+    add("POST", "/sandboxes/{sandboxID}/clone", bind(&H::clone));
+    add("POST", "/sandboxes/{sandboxID}/fork", bind(&H::fork));
+    add("POST", "/sandboxes/{sandboxID}/reset", bind(&H::reset));
+    add("POST", "/sandboxes/{sandboxID}/commit", bind(&H::commit));
+    add("GET", "/snapshots", bind(&H::list));
+    add("DELETE", "/templates/{templateID}", bind(&H::remove));
   }
 
   void add_template_routes() {
@@ -162,6 +179,7 @@ struct CloudApi::Routes {
   SandboxesHandler sandboxes;
   TemplatesHandler templates;
   RecordsHandler records;
+  SnapshotsHandler snapshots;
   http::Router router;
   const http::RouteHandler* open_route = nullptr;  // needs no key; points into the finished router
 };

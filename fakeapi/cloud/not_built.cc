@@ -8,14 +8,8 @@ namespace {
 
 constexpr std::array kRoutes{
     // Sandboxes.
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/snapshots", "taking a snapshot"},
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/clone", "cloning a sandbox"},
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/fork", "forking a sandbox"},
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/reset", "resetting a sandbox"},
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/commit", "committing a sandbox to a template"},
     NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/volume-mounts", "mounting a volume"},
     NotBuiltRoute{"DELETE", "/sandboxes/{sandboxID}/volume-mounts", "unmounting a volume"},
-    NotBuiltRoute{"GET", "/snapshots", "listing snapshots"},
     // Templates.
     NotBuiltRoute{"POST", "/templates", "building a template"},
     NotBuiltRoute{"POST", "/v2/templates", "building a template"},
@@ -24,7 +18,6 @@ constexpr std::array kRoutes{
     NotBuiltRoute{"POST", "/templates/{templateID}", "rebuilding a template"},
     NotBuiltRoute{"PATCH", "/templates/{templateID}", "changing a template"},
     NotBuiltRoute{"PATCH", "/v2/templates/{templateID}", "changing a template"},
-    NotBuiltRoute{"DELETE", "/templates/{templateID}", "deleting a template or snapshot"},
     NotBuiltRoute{"GET", "/templates/{templateID}/files/{hash}", "uploading a template's files"},
     NotBuiltRoute{"POST", "/templates/{templateID}/builds/{buildID}", "building a template"},
     NotBuiltRoute{"POST", "/v2/templates/{templateID}/builds/{buildID}", "building a template"},

@@ -85,6 +85,8 @@ struct TemplateSummary {
       "0.6.13";  // semver; what the SDKs switch features by (contract-envd 0.2)
 };
 
+class SnapshotService;
+
 class SandboxService {
  public:
   virtual ~SandboxService() = default;
@@ -132,6 +134,8 @@ class SandboxService {
   // Oldest first; as many as are kept. Empty for a fresh sandbox.
   virtual base::Result<std::vector<MetricSample>> metrics(std::string_view id) const = 0;
   virtual std::vector<TemplateSummary> templates() const = 0;
+  // snapshot_service.h; nullptr: there are none.
+  virtual SnapshotService* snapshot_service() { return nullptr; }
 };
 
 }  // namespace fakeapi::cloud

@@ -8,6 +8,7 @@
 #include "fakeapi/cloud/auth.h"
 #include "fakeapi/cloud/pagination.h"
 #include "fakeapi/cloud/responses.h"
+#include "fakeapi/cloud/snapshot_service.h"
 #include "fakeapi/cloud/templates.h"
 
 namespace fakeapi::cloud {
@@ -22,6 +23,11 @@ namespace {
 constexpr std::string_view kAnyKey = "e2b_0000000000000000000000000000000000000000";
 
 constexpr std::size_t kNovitaPageSize = 20;
+
+bool newer(const TemplateSummary& a, const TemplateSummary& b) {
+  if (a.created_at == b.created_at) return a.template_id < b.template_id;
+  return a.created_at > b.created_at;
+}
 
 // A query number of 1 or more, or `fallback` when absent.
 Result<std::size_t> positive(std::string_view query, std::string_view name, std::size_t fallback) {
@@ -38,10 +44,6 @@ Result<std::size_t> positive(std::string_view query, std::string_view name, std:
 }
 
 Result<http::Response> novita_page(std::vector<TemplateSummary> templates, std::string_view query) {
-  // Snapshots are a kind of template that does not exist here yet.
-  if (http::query_value(query, "template_type").value_or("") == "snapshot_template") {
-    templates.clear();
-  }
   TemplatePage page;
   page.total = templates.size();
   SANDLOT_TRY(page.page, positive(query, "page", 1));
@@ -88,13 +90,28 @@ Answer TemplatesHandler::list(http::RoutedRequest) {
 
 Answer TemplatesHandler::list_pages(http::RoutedRequest request) {
   std::string_view query = request.head.query();
-  if (is_novita_client(request.head.headers)) co_return novita_page(sorted(), query);
-  co_return e2b_page(sorted(), query);
+  if (!is_novita_client(request.head.headers)) co_return e2b_page(sorted(), query);
+  if (http::query_value(query, "template_type").value_or("") == "snapshot_template") {
+    SANDLOT_CO_TRY(auto snapshots, co_await list_snapshots());
+    co_return novita_page(std::move(snapshots), query);
+  }
+  co_return novita_page(sorted(), query);
 }
 
 Answer TemplatesHandler::get_alias(http::RoutedRequest request) {
-  SANDLOT_CO_TRY(TemplateSummary found, find_template(sorted(), request.path["alias"]));
-  co_return json_response(200, template_alias_json(found));
+  std::string alias(request.path["alias"]);
+  auto found = find_template(sorted(), alias);
+  if (found) co_return json_response(200, template_alias_json(*found));
+  SANDLOT_CO_TRY(auto snapshots, co_await list_snapshots());
+  for (TemplateSummary& snapshot : snapshots) {
+    // Their names have their tags.
+    bool tagged = alias.find(':') != std::string::npos;
+    std::string name = tagged ? alias : alias + ":default";
+    auto& names = snapshot.names;
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    co_return json_response(200, template_alias_json(snapshot));
+  }
+  co_return base::Failure(std::move(found).error());
 }
 
 Answer TemplatesHandler::teams(http::RoutedRequest request) {
@@ -104,12 +121,18 @@ Answer TemplatesHandler::teams(http::RoutedRequest request) {
 
 std::vector<TemplateSummary> TemplatesHandler::sorted() const {
   std::vector<TemplateSummary> templates = service_.templates();
-  std::sort(templates.begin(), templates.end(),
-            [](const TemplateSummary& a, const TemplateSummary& b) {
-              if (a.created_at == b.created_at) return a.template_id < b.template_id;
-              return a.created_at > b.created_at;
-            });
+  std::sort(templates.begin(), templates.end(), newer);
   return templates;
+}
+
+base::Task<std::vector<TemplateSummary>> TemplatesHandler::list_snapshots() const {
+  std::vector<TemplateSummary> items;
+  SnapshotService* service = service_.snapshot_service();
+  if (service == nullptr) co_return items;
+  SANDLOT_CO_TRY(auto snapshots, co_await service->snapshots());
+  for (SnapshotInfo& info : snapshots) items.push_back(std::move(info.as_template));
+  std::sort(items.begin(), items.end(), newer);
+  co_return items;
 }
 
 }  // namespace fakeapi::cloud

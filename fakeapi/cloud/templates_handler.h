@@ -26,6 +26,8 @@ class TemplatesHandler {
  private:
   // Newest first, then by id.
   std::vector<TemplateSummary> sorted() const;
+  // Snapshots as templates, in the same order.
+  base::Task<std::vector<TemplateSummary>> list_snapshots() const;
 
   SandboxService& service_;
 };

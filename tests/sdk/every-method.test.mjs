@@ -35,9 +35,9 @@ function sandboxRows(sdk) {
     'Sandbox.betaPause': (c) => c.onAnother((id) => Sandbox.betaPause(id)),
     'Sandbox.kill': (c) => c.onAnother((id) => Sandbox.kill(id)),
     'Sandbox.getMetrics': (c) => Sandbox.getMetrics(c.id),
-    'Sandbox.createSnapshot': (c) => Sandbox.createSnapshot(c.id),
+    'Sandbox.createSnapshot': (c) => c.brief(Sandbox.createSnapshot(c.id)),
     'Sandbox.listSnapshots': (c) => Sandbox.listSnapshots().nextItems(),
-    'Sandbox.deleteSnapshot': (c) => Sandbox.deleteSnapshot('snapshot'),
+    'Sandbox.deleteSnapshot': (c) => c.brief(Sandbox.createSnapshot(c.id)),
     'sandbox.connect': (c) => c.sandbox.connect(),
     'sandbox.getHost': local((c) => c.sandbox.getHost(3000)),
     'sandbox.isRunning': (c) => c.sandbox.isRunning(),
@@ -47,7 +47,7 @@ function sandboxRows(sdk) {
     'sandbox.pause': (c) => c.onAnother((_, other) => other.pause()),
     'sandbox.betaPause': (c) => c.onAnother((_, other) => other.betaPause()),
     'sandbox.kill': (c) => c.onAnother((_, other) => other.kill()),
-    'sandbox.createSnapshot': (c) => c.sandbox.createSnapshot(),
+    'sandbox.createSnapshot': (c) => c.brief(c.sandbox.createSnapshot()),
     'sandbox.listSnapshots': (c) => c.sandbox.listSnapshots().nextItems(),
     'sandbox.getMcpUrl': local((c) => c.sandbox.getMcpUrl()),
     // There is no gateway in `base`: the token's file is missing.
@@ -61,7 +61,7 @@ function sandboxRows(sdk) {
 function novitaRows({ Sandbox, Novita }) {
   return {
     'Sandbox.betaCreate': async () => { await (await Sandbox.betaCreate({ autoPause: false, timeoutMs: 30_000 })).kill() },
-    'Sandbox.clone': (c) => Sandbox.clone(c.id, { count: 1 }),
+    'Sandbox.clone': async (c) => c.end((await Sandbox.clone(c.id, { count: 1 })).sandboxes),
     'Sandbox.commit': fails(Error, (c) => Sandbox.commit(c.id)),
     'Sandbox.hotplugMemory': (c) => Sandbox.hotplugMemory(c.id, 1024),
     'Sandbox.resize': (c) => Sandbox.resize(c.id, { memoryMiB: 1024 }),
@@ -102,9 +102,9 @@ function novitaRows({ Sandbox, Novita }) {
 
 function e2bRows({ Sandbox, E2B }) {
   return {
-    'Sandbox.fork': (c) => Sandbox.fork(c.id, { count: 1 }),
+    'Sandbox.fork': async (c) => c.end(await Sandbox.fork(c.id, { count: 1 })),
     'Sandbox.updateNetwork': (c) => Sandbox.updateNetwork(c.id, { denyOut: ['8.8.8.8'] }),
-    'sandbox.fork': (c) => c.sandbox.fork(),
+    'sandbox.fork': async (c) => c.end(await c.sandbox.fork()),
     'sandbox.updateNetwork': (c) => c.sandbox.updateNetwork({}),
     'client.Sandbox': async () => {
       const { Sandbox: Bound } = new E2B({})
@@ -241,7 +241,7 @@ function templateRows({ Template, TemplateApi, Volume, Secret, VolumeError, fami
       'Template.list': () => Template.list().nextPage(),
       'TemplateApi.get': () => TemplateApi.get('base'),
       'TemplateApi.listTemplates': () => TemplateApi.listTemplates(),
-      'TemplateApi.deleteTemplate': () => TemplateApi.deleteTemplate('every-method'),
+      'TemplateApi.deleteTemplate': async (c) => TemplateApi.deleteTemplate((await c.sandbox.createSnapshot()).snapshotId),
       'Volume.updateQuota': () => Volume.updateQuota('volume', { quotaSizeGiB: 1 }),
       'Secret.create': () => Secret.create(binding),
       'Secret.list': () => Secret.list(),
@@ -327,7 +327,7 @@ function optionRows(sdk) {
           await Sandbox.connect(id, { onResume: 'reboot' })
         }),
       } : {}),
-      'option createSnapshot name': (c) => c.sandbox.createSnapshot({ name: 'named' }),
+      'option createSnapshot name': (c) => c.brief(c.sandbox.createSnapshot({ name: 'named' })),
     }),
   }
 }
@@ -344,6 +344,13 @@ async function context(sdk) {
     // Ends what a row started; not part of what is judged, because the row may have ended it itself a moment before.
     async tidy() {
       for (const pid of started.splice(0)) await sandbox.commands.kill(pid).catch(() => {})
+    },
+    // A snapshot that is deleted at once; sandboxes that are.
+    async brief(taken) {
+      await sdk.Sandbox.deleteSnapshot((await taken).snapshotId)
+    },
+    async end(sandboxes) {
+      await Promise.all(sandboxes.map((one) => one.kill()))
     },
     async onAnother(call) {
       const other = await sdk.Sandbox.create({ timeoutMs: 30_000 })

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,9 @@ struct FakeWorld {
   int ended = 0;         // whose files stay
   std::vector<std::string> discarded;
   namespaces::ContainerSpec last_spec;
+  std::chrono::milliseconds capturing{};
+  bool frozen_at_capture = false;
+  std::optional<base::Error> capture_error;
   int clock_messages = 0;
   fakeapi::envd::ClockSetting last_clock;
 };
@@ -85,6 +90,18 @@ class FakeContainer final : public namespaces::Container {
   }
   int memory = 0;
   base::Result<namespaces::Usage> usage() const override { return namespaces::Usage(); }
+  base::Task<namespaces::CaptureReport> capture(std::filesystem::path directory) override {
+    if (world_.capturing.count() > 0) co_await base::sleep_for(world_.capturing);
+    world_.frozen_at_capture = world_.frozen;
+    if (world_.capture_error) co_return base::Failure(*world_.capture_error);
+    co_return capture_nothing(directory);
+  }
+  static namespaces::CaptureReport capture_nothing(const std::filesystem::path& directory) {
+    for (const char* name : {namespaces::kCapturedRoot, namespaces::kCapturedUsr}) {
+      std::filesystem::create_directory(directory / name);
+    }
+    return {};
+  }
   void die() {
     dead_ = true;
     exit_.cancel();
@@ -130,6 +147,11 @@ class FakeRuntime final : public namespaces::ContainerRuntime {
     co_return container;
   }
   void discard_files(const std::string& id) override { world_.discarded.push_back(id); }
+  base::Task<namespaces::CaptureReport> capture_files(std::string,
+                                                      namespaces::IdRange,
+                                                      std::filesystem::path directory) override {
+    co_return FakeContainer::capture_nothing(directory);
+  }
   boost::asio::awaitable<void> drain() override { co_return; }
   FakeContainer* last = nullptr;
 
