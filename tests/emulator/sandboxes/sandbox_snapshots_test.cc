@@ -54,7 +54,7 @@ class SandboxSnapshotsTest : public store::DatabaseTest {
   tests::FakeRuntime runtime_{context_.get_executor(), world_};
   std::shared_ptr<SlotPool> slots_ = std::make_shared<SlotPool>(
       blocking_,
-      [](int index, std::uint32_t) -> base::Result<netfilter::Slot> {
+      [](int index, std::uint32_t, bool) -> base::Result<netfilter::Slot> {
         netfilter::Slot slot;
         slot.index = index;
         slot.address = "10.71.0." + std::to_string(index);
@@ -161,6 +161,23 @@ TEST_F(SandboxSnapshotsTest, StrictClonesAreAllOrNone) {
   auto full = run(service_->clone(id, request));
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().code(), Errc::kResourceExhausted);
+}
+
+TEST_F(SandboxSnapshotsTest, AResetOfOneThatIsChangingIsAConflict) {
+  std::string id = create()->sandbox_id;
+  world_.capturing = 30ms;
+  auto reset_soon = [](LocalSandboxService& service, std::string name) -> base::Task<> {
+    co_await base::sleep_for(10ms);
+    cloud::ResetRequest request;
+    auto reset = co_await service.reset(std::move(name), std::move(request));
+    if (reset) co_return base::Result<>();
+    co_return base::Failure(std::move(reset).error());
+  };
+  auto [taken, reset] = run(service_->take_snapshot(id, "") && reset_soon(*service_, id));
+  EXPECT_TRUE(taken);
+  ASSERT_FALSE(reset);
+  EXPECT_EQ(reset.error().code(), Errc::kConflict);
+  EXPECT_TRUE(run(service_->reset(id, cloud::ResetRequest())));
 }
 
 TEST_F(SandboxSnapshotsTest, AResetMakesAnotherContainerOfTheSameName) {
