@@ -2,8 +2,6 @@
 
 #include <signal.h>
 
-#include <memory>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -31,7 +29,7 @@
 #include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "emulator/sandboxes/snapshot_catalogue.h"
-#include "emulator/store/database.h"
+#include "emulator/volumes/volumes.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/envd/resource_usage.h"
 #include "namespaces/gc.h"
@@ -107,6 +105,7 @@ class Application final : public control::ControlPort {
   Instruments instruments_{context_.get_executor(), clock_, options_};
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
+  std::unique_ptr<volumes::Volumes> volumes_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
   std::unique_ptr<sandboxes::SnapshotCatalogue> snapshots_;
@@ -200,6 +199,8 @@ Application::Step Application::start_service() {
   if (!exec_) {
     paused_ = std::make_unique<sandboxes::PausedStore>(*store_, options_.data_dir, instance_);
   }
+  volumes_ = std::make_unique<volumes::Volumes>(context_.get_executor(), clock_, *store_,
+                                                options_.data_dir, instance_directory_.path);
   sandboxes::FailStep fail_step = fail_step_from_environment();
   auto make_slot = [this](int index, std::uint32_t serial, bool used) {
     return netfilter::make_slot(network_->network(), index, serial, used);
@@ -225,6 +226,7 @@ Application::Step Application::start_service() {
   hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
   hooks.record = [this](auto event) { instruments_.record(std::move(event)); };
   hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
+  hooks.volumes = volumes_->store();
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
   service_->set_max_running(options_.max_sandboxes);
@@ -254,11 +256,8 @@ Application::Step Application::open_front_door() {
   if (!tls) return failed(config::kFailure, tls.error(), "TLS");
   tls_ = std::move(*tls);
 
-  std::vector<std::string> hosts = {options_.domain, "api." + options_.domain,
-                                    "localhost",     "api.localhost",
-                                    "127.0.0.1",     "[::1]"};
-  hosts.insert(hosts.end(), options_.hosts.begin(), options_.hosts.end());
-  control_ = std::make_unique<control::ControlApi>(*this, std::move(hosts), options_.control_token);
+  control_ =
+      std::make_unique<control::ControlApi>(*this, control_hosts(options_), options_.control_token);
   for (auto& route : fakenet::control_routes(network_->internet()))
     control_->add_route(route.method, route.path, std::move(route.handler));
   for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
@@ -322,6 +321,7 @@ Application::Step Application::start_listening() {
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
   cloud.events = instruments_.events();
   cloud.logs = instruments_.logs();
+  volumes_->serve(cloud);
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
   return start_dns();
 }
@@ -357,6 +357,7 @@ asio::awaitable<void> Application::serve() {
   // Blank sandboxes first: "ready" means that the first create is a fast one.
   co_await blanks_->filled();
   co_await snapshots_->collect();
+  co_await volumes_->start();
   for (auto& listener : listeners_) listener->start();
   ready_ = true;
   cli::Endpoint where = endpoint();
@@ -381,6 +382,7 @@ asio::awaitable<void> Application::shut_down() {
   co_await instruments_.stop();
   co_await snapshots_->stop();
   co_await blanks_->stop();
+  co_await volumes_->stop();
   co_await network_->stop();
   if (dns_server_) co_await dns_server_->stop();
   co_await network_->stop_internet();

@@ -35,6 +35,13 @@ void collect_garbage_of_others(const std::filesystem::path& run_dir,
   }
 }
 
+std::vector<std::string> control_hosts(const config::Options& options) {
+  std::vector<std::string> hosts = {
+      options.domain, "api." + options.domain, "localhost", "api.localhost", "127.0.0.1", "[::1]"};
+  hosts.insert(hosts.end(), options.hosts.begin(), options.hosts.end());
+  return hosts;
+}
+
 std::size_t count_mounts(const std::filesystem::path& below) {
   std::ifstream table("/proc/self/mountinfo");
   std::size_t count = 0;

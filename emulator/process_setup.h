@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "emulator/config/options.h"
 #include "emulator/sandboxes/blank_pool.h"
 #include "netfilter/machine_uplink.h"
 
@@ -20,6 +22,9 @@ sandboxes::FailStep fail_step_from_environment();
 void collect_garbage_of_others(const std::filesystem::path& run_dir,
                                const std::filesystem::path& data_dir,
                                const std::set<std::string>& kept);
+
+// By which names the control API answers.
+std::vector<std::string> control_hosts(const config::Options& options);
 
 // Lines of our mount table below a directory.
 std::size_t count_mounts(const std::filesystem::path& below);

@@ -81,7 +81,8 @@ class Container {
  public:
   virtual ~Container() = default;
   virtual const std::string& id() const = 0;
-  virtual pid_t pid() const = 0;  // of the agent, in our pid namespace
+  virtual pid_t pid() const = 0;            // of the agent, in our pid namespace
+  virtual int pidfd() const { return -1; }  // of the same process; lives as long as this object
   // The SOCK_SEQPACKET control channel to the agent; the agent has already reported that it
   // listens.
   virtual int control_fd() const = 0;

@@ -374,6 +374,7 @@ class LinuxContainer final : public Container {
 
   const std::string& id() const override { return sandbox_->id; }
   pid_t pid() const override { return sandbox_->process.pid; }
+  int pidfd() const override { return sandbox_->process.pidfd.get(); }
   int control_fd() const override { return sandbox_->control.get(); }
   Task<> freeze() override { return set_frozen(sandbox_, true); }
   Task<> thaw() override { return set_frozen(sandbox_, false); }

@@ -9,8 +9,8 @@ namespace emulator::cli {
 namespace {
 
 constexpr std::array<std::string_view, 2> kDomainNames = {"NOVITA_DOMAIN", "E2B_DOMAIN"};
-constexpr std::array<std::string_view, 4> kUrlNames = {"NOVITA_API_URL", "NOVITA_SANDBOX_URL",
-                                                       "E2B_API_URL", "E2B_SANDBOX_URL"};
+constexpr std::array<std::string_view, 5> kUrlNames = {
+    "NOVITA_API_URL", "NOVITA_SANDBOX_URL", "E2B_API_URL", "E2B_SANDBOX_URL", "E2B_VOLUME_API_URL"};
 // Clients that are told to debug talk to a fixed port of their own.
 constexpr std::array<std::string_view, 2> kDebugNames = {"NOVITA_DEBUG", "E2B_DEBUG"};
 constexpr std::array<std::string_view, 6> kProxyNames = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",

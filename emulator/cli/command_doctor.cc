@@ -7,6 +7,7 @@
 #include "emulator/cli/doctor_host.h"
 #include "emulator/cli/doctor_kernel.h"
 #include "emulator/cli/doctor_network.h"
+#include "emulator/cli/doctor_volumes.h"
 
 namespace emulator::cli {
 
@@ -27,6 +28,7 @@ int run_doctor(const config::CommandLine& line) {
   add({check_merged_usr()});
   add(check_base_tools());
   add(check_disk(options.data_dir));
+  add(check_volumes());
   std::cout << (line.json ? format_as_json(checks)
                           : format_for_people(checks, ::isatty(STDOUT_FILENO) == 1))
             << std::flush;

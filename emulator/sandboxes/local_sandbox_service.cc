@@ -98,6 +98,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
                                                                 cloud::NewSandbox request) {
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
+  SANDLOT_CO_CHECK(co_await check_volumes(request.volume_mounts));
   SANDLOT_CO_CHECK(check_room());
   ++starting_;
   base::ScopeExit started([this] { --starting_; });
@@ -133,6 +134,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   sandbox->made_of = *item;
   sandbox->env_vars = std::move(request.env_vars);
   begin_files(*sandbox, blank);
+  info.volume_mounts = std::move(request.volume_mounts);
   sandbox->lifetime = request.timeout;
   sandbox->policy_in_kernel = policy;
   sandbox->policy = std::move(policy);
@@ -142,6 +144,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   sandbox->container = std::move(blank.container);
   sandbox->idle_timeout = cloud::idle_timeout(info.metadata).value_or(std::chrono::seconds(0));
   renew_connections(sandbox);
+  SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *sandbox->container));
+  if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   sandboxes_[info.sandbox_id] = sandbox;
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
   note(*sandbox, "create", 201);
@@ -174,6 +178,7 @@ void LocalSandboxService::forget(const SandboxPtr& sandbox) {
   id_by_address_.erase(sandbox->slot.address());
   sandbox->connections->cut_all();
   hooks_.cut_egress(sandbox->info.sandbox_id);
+  sandbox->mounts.reset();  // they go with its mount namespace
   sandbox->settled.cancel();
 }
 

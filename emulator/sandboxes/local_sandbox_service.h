@@ -23,6 +23,7 @@
 #include "emulator/sandboxes/paused_store.h"
 #include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/sandboxes/template_store.h"
+#include "emulator/volumes/volume_store.h"
 #include "fakeapi/cloud/events.h"
 #include "fakeapi/cloud/sandbox_service.h"
 #include "fakeapi/cloud/snapshot_service.h"
@@ -58,6 +59,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     // Something happened to a sandbox. It is written down before the call is answered.
     std::function<void(fakeapi::cloud::SandboxEvent event)> record =
         [](const fakeapi::cloud::SandboxEvent&) {};
+    // Mounts volumes; outlives the service. Null: there are none.
+    volumes::VolumeStore* volumes = nullptr;
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
@@ -92,6 +95,11 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                            fakeapi::cloud::NetworkOptions network,
                            std::optional<bool> allow_internet_access) override;
   base::Task<> set_extra_memory(std::string id, int mib) override;
+  base::Task<fakeapi::cloud::SandboxInfo> mount_volume(std::string id,
+                                                       fakeapi::cloud::VolumeMount mount) override;
+  base::Task<fakeapi::cloud::SandboxInfo> unmount_volume(std::string id,
+                                                         std::string path,
+                                                         bool force) override;
   base::Result<std::vector<fakeapi::cloud::MetricSample>> metrics(
       std::string_view id) const override;
   std::vector<fakeapi::cloud::TemplateSummary> templates() const override;
@@ -180,6 +188,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     SlotLease slot;
     // None while it is paused without memory, and while it starts anew.
     std::unique_ptr<namespaces::Container> container;
+    std::shared_ptr<volumes::SandboxMounts> mounts;  // null without Hooks::volumes
     std::shared_ptr<proxy::LiveConnections> connections =
         std::make_shared<proxy::LiveConnections>();
     // Cancelled at the end of each transition, and of each change of the policy.
@@ -227,6 +236,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // Paused, and written down if it can be: `insist` undoes the pause when it cannot.
   base::Task<> freeze(SandboxPtr sandbox, bool keep_memory, bool insist);
   base::Task<> suspend(std::string id, bool keep_memory, bool insist);
+  // Mounts what info.volume_mounts says, in a container that nobody can use yet.
+  base::Task<> attach_volumes(SandboxPtr sandbox, const namespaces::Container& container);
+  base::Task<> check_volumes(std::vector<fakeapi::cloud::VolumeMount> mounts);
+  base::Task<SandboxPtr> find_for_volumes(std::string id);
+  // Stands still for the moment in which a volume is changed; and goes on, unless paused by then.
+  static base::Task<> hold(std::weak_ptr<Sandbox> sandbox);
+  static base::Task<> let_go(std::weak_ptr<Sandbox> sandbox);
   base::Task<> thaw(SandboxPtr sandbox);
   // sandbox_memory.cc: what a sandbox is when it has no memory. It has the files of a fresh
   // container now:

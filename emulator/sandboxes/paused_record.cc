@@ -47,6 +47,18 @@ std::optional<cloud::NetworkOptions> network_of(const json& value) {
   return network;
 }
 
+json to_json(const std::vector<cloud::VolumeMount>& mounts) {
+  json list = json::array();
+  for (const auto& mount : mounts) list.push_back({{"name", mount.name}, {"path", mount.path}});
+  return list;
+}
+
+std::vector<cloud::VolumeMount> mounts_of(const json& value) {
+  std::vector<cloud::VolumeMount> mounts;
+  for (const json& item : value) mounts.push_back({item.at("name"), item.at("path")});
+  return mounts;
+}
+
 json to_json(const cloud::SandboxInfo& info) {
   return {{"sandboxID", info.sandbox_id},
           {"templateID", info.template_id},
@@ -63,7 +75,8 @@ json to_json(const cloud::SandboxInfo& info) {
           {"network", to_json(info.network)},
           {"autoPause", info.auto_pause},
           {"autoPauseMemory", info.auto_pause_memory},
-          {"autoResume", info.auto_resume}};
+          {"autoResume", info.auto_resume},
+          {"volumeMounts", to_json(info.volume_mounts)}};
 }
 
 cloud::SandboxInfo info_of(const json& value) {
@@ -85,6 +98,7 @@ cloud::SandboxInfo info_of(const json& value) {
   info.auto_pause = value.at("autoPause");
   info.auto_pause_memory = value.at("autoPauseMemory");
   info.auto_resume = value.at("autoResume");
+  info.volume_mounts = mounts_of(value.at("volumeMounts"));
   return info;
 }
 

@@ -105,6 +105,7 @@ base::Task<> LocalSandboxService::prepare(SandboxPtr sandbox, const Blank& blank
   sandbox->told = agent_clock_;
   int control = blank.container->control_fd();
   SANDLOT_CO_CHECK(co_await configure_agent(control, std::move(configuration)));
+  SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *blank.container));
   auto open = std::make_shared<const netfilter::Policy>();
   PolicyPtr policy = sandbox->policy;
   SANDLOT_CO_CHECK(co_await apply_policy(blank.slot, std::move(open), policy));
@@ -181,6 +182,9 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     sandbox->base_memory_mb = sandbox->made_of.limits.memory_mb;
     sandbox->idle_timeout =
         cloud::idle_timeout(sandbox->info.metadata).value_or(std::chrono::seconds(0));
+    if (hooks_.volumes != nullptr) {
+      sandbox->mounts = hooks_.volumes->keep(sandbox->info.sandbox_id, sandbox->info.volume_mounts);
+    }
     show_ingress(*sandbox);
     base::log::info("sandbox.restored", {{"sandbox", sandbox->info.sandbox_id}});
     sandboxes_[sandbox->info.sandbox_id] = std::move(sandbox);

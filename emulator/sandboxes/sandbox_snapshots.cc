@@ -138,6 +138,7 @@ base::Task<cloud::Cloned> LocalSandboxService::clone(std::string sandbox_id,
   wanted.secure = !info.envd_access_token.empty();
   wanted.allow_internet_access = info.allow_internet_access;
   wanted.network = info.network;
+  wanted.volume_mounts = info.volume_mounts;
   wanted.auto_pause = info.auto_pause;
   wanted.auto_pause_memory = info.auto_pause_memory;
   wanted.auto_resume = info.auto_resume;
@@ -240,6 +241,7 @@ base::Task<Blank> LocalSandboxService::make_again(SandboxPtr sandbox, PolicyPtr 
                                           sandbox->info.sandbox_id));
   auto open = std::make_shared<const netfilter::Policy>();
   SANDLOT_CO_CHECK(co_await apply_policy(blank.slot, std::move(open), std::move(policy)));
+  SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *blank.container));
   sandbox->told = told;
   co_return blank;
 }

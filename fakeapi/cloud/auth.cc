@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
 
+}  // namespace
+
 std::string_view bearer_token(const http::Headers& headers) {
   std::string_view value = headers.get("Authorization");
   if (!http::iequals(value.substr(0, kBearer.size()), kBearer)) return {};
@@ -17,8 +19,6 @@ std::string_view bearer_token(const http::Headers& headers) {
   while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
   return value;
 }
-
-}  // namespace
 
 std::string_view presented_key(const http::Headers& headers) {
   std::string_view key = headers.get("X-API-KEY");

@@ -12,6 +12,9 @@
 
 namespace fakeapi::cloud {
 
+// Authorization: Bearer, or "".
+std::string_view bearer_token(const http::Headers& headers);
+
 // The key of a request: X-API-KEY, else Authorization: Bearer, else "".
 std::string_view presented_key(const http::Headers& headers);
 

@@ -35,7 +35,7 @@ constexpr std::array kNewSandboxKeys{
     BodyKey{"autoResume", Use::kUsed},
     BodyKey{"autoPauseMemory", Use::kUsed},
     BodyKey{"nodeID", Use::kNotBuilt},
-    BodyKey{"volumeMounts", Use::kNotBuilt},
+    BodyKey{"volumeMounts", Use::kUsed},
     BodyKey{"secrets", Use::kNotBuilt},
     BodyKey{"iam", Use::kNotBuilt},
     BodyKey{"mcp", Use::kNoEffect},  // the SDK starts the gateway itself (contract-novita 3.3)
@@ -310,14 +310,12 @@ void check_environment(Fields& fields, const StringMap& variables) {
 struct NotBuiltYet {
   bool network = false;
   bool node = false;
-  bool volume_mounts = false;
   bool secrets = false;
   bool identity = false;
 
   Result<> status() const {
     if (network) return refuse("network", kE2bOnlyOptions);
     if (node) return refuse("choosing a node with nodeID");
-    if (volume_mounts) return refuse("mounting volumes with volumeMounts");
     if (secrets) return refuse("passing secrets");
     if (identity) return refuse("workload identity with iam");
     return {};
@@ -329,18 +327,23 @@ struct NotBuiltYet {
   }
 };
 
+std::vector<VolumeMount> read_volume_mounts(Fields& fields) {
+  std::vector<VolumeMount> mounts;
+  const json* list = fields.list("volumeMounts");
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    Fields mount((*list)[i], "/volumeMounts/" + std::to_string(i));
+    VolumeMount wanted;
+    wanted.name = mount.required_text("name").value_or("");
+    wanted.path = mount.required_text("path").value_or("");
+    fields.adopt(mount);
+    mounts.push_back(std::move(wanted));
+  }
+  return mounts;
+}
+
 NotBuiltYet read_not_built(Fields& fields) {
   NotBuiltYet options;
   options.node = !fields.text("nodeID").value_or("").empty();
-  if (const json* mounts = fields.list("volumeMounts"); mounts != nullptr && !mounts->empty()) {
-    options.volume_mounts = true;
-    for (std::size_t i = 0; i < mounts->size(); ++i) {
-      Fields mount((*mounts)[i], "/volumeMounts/" + std::to_string(i));
-      mount.required_text("name");
-      mount.required_text("path");
-      fields.adopt(mount);
-    }
-  }
   options.secrets = !fields.string_map("secrets").value_or(StringMap()).empty();
   if (auto identity = fields.nested("iam")) {
     const json* tokens = identity->object("tokens");
@@ -386,6 +389,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   }
   request.allow_internet_access = read_internet_access(fields);
   request.network = read_network(fields);
+  request.volume_mounts = read_volume_mounts(fields);
   NotBuiltYet not_built_yet = read_not_built(fields);
   not_built_yet.network = request.network && request.network->asks_for_what_is_not_built();
   SANDLOT_CHECK(fields.status());

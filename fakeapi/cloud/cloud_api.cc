@@ -16,6 +16,8 @@
 #include "fakeapi/cloud/sandboxes_handler.h"
 #include "fakeapi/cloud/snapshots_handler.h"
 #include "fakeapi/cloud/templates_handler.h"
+#include "fakeapi/cloud/volume_content_handler.h"
+#include "fakeapi/cloud/volumes_handler.h"
 
 namespace fakeapi::cloud {
 
@@ -91,6 +93,7 @@ struct CloudApi::Routes {
     add_sandbox_routes();
     add_snapshot_routes();
     add_template_routes();
+    add_volume_routes();
     add("GET", "/health", &health);
     for (const NotBuiltRoute& route : not_built_routes()) {
       add(route.method, route.pattern,
@@ -126,6 +129,8 @@ struct CloudApi::Routes {
     add("GET", "/sandboxes/{sandboxID}/logs", std::bind_front(&RecordsHandler::logs, &records));
     add("GET", "/v2/sandboxes/{sandboxID}/logs",
         std::bind_front(&RecordsHandler::logs_v2, &records));
+    add("POST", "/sandboxes/{sandboxID}/volume-mounts", bind(&H::mount_volume));
+    add("DELETE", "/sandboxes/{sandboxID}/volume-mounts", bind(&H::unmount_volume));
   }
 
   void add_snapshot_routes() {
@@ -151,6 +156,25 @@ struct CloudApi::Routes {
     add("GET", "/v2/templates", bind(&H::list_pages));
     add("GET", "/templates/aliases/{alias}", bind(&H::get_alias));
     add("GET", "/teams", bind(&H::teams));
+  }
+
+  void add_volume_routes() {
+    using H = VolumesHandler;
+    if (options.volumes != nullptr) {
+      volumes.emplace(*options.volumes);
+      auto bind = [this](H::Answer (H::*method)(http::RoutedRequest)) {
+        return std::bind_front(method, &*volumes);
+      };
+      add("POST", "/volumes", bind(&H::create));
+      add("GET", "/volumes", bind(&H::list));
+      add("GET", "/volumes/{volumeID}", bind(&H::get));
+      add("PATCH", "/volumes/{volumeID}", bind(&H::set_quota));
+      add("DELETE", "/volumes/{volumeID}", bind(&H::remove));
+    }
+    if (options.volume_files != nullptr) {
+      volume_content.emplace(*options.volume_files);
+      volume_content->add_to(router);
+    }
   }
 
   void add(std::string_view method, std::string_view pattern, Endpoint endpoint) {
@@ -180,6 +204,8 @@ struct CloudApi::Routes {
   TemplatesHandler templates;
   RecordsHandler records;
   SnapshotsHandler snapshots;
+  std::optional<VolumesHandler> volumes;
+  std::optional<VolumeContentHandler> volume_content;
   http::Router router;
   const http::RouteHandler* open_route = nullptr;  // needs no key; points into the finished router
 };
@@ -202,7 +228,9 @@ asio::awaitable<void> CloudApi::handle(const http::RequestHead& head,
     co_await Routes::send(connection, no_such_route(head, std::move(match.allowed)));
     co_return;
   }
-  if (match.handler != routes_->open_route) {
+  // A volume's files are opened by the volume's own token.
+  bool has_own_token = path_of(head).starts_with("/volumecontent/");
+  if (match.handler != routes_->open_route && !has_own_token) {
     auto allowed = check_key(routes_->options.api_keys, head.headers);
     if (!allowed) {
       co_await Routes::send(connection, error_response(allowed.error()));

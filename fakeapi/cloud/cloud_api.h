@@ -9,6 +9,7 @@
 #include "fakeapi/cloud/rate_limiter.h"
 #include "fakeapi/cloud/sandbox_logs.h"
 #include "fakeapi/cloud/sandbox_service.h"
+#include "fakeapi/cloud/volume_service.h"
 #include "fakeapi/http/connection.h"
 
 namespace fakeapi::cloud {
@@ -27,6 +28,9 @@ struct CloudOptions {
   // Both outlive the API; null: their routes answer 501.
   EventLog* events = nullptr;
   LogSource* logs = nullptr;
+  // Volumes and their files; they outlive the CloudApi. Null: no such routes.
+  VolumeService* volumes = nullptr;
+  VolumeFiles* volume_files = nullptr;
 };
 
 class CloudApi {

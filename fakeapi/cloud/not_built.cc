@@ -8,8 +8,6 @@ namespace {
 
 constexpr std::array kRoutes{
     // Sandboxes.
-    NotBuiltRoute{"POST", "/sandboxes/{sandboxID}/volume-mounts", "mounting a volume"},
-    NotBuiltRoute{"DELETE", "/sandboxes/{sandboxID}/volume-mounts", "unmounting a volume"},
     // Templates.
     NotBuiltRoute{"POST", "/templates", "building a template"},
     NotBuiltRoute{"POST", "/v2/templates", "building a template"},
@@ -26,19 +24,6 @@ constexpr std::array kRoutes{
     NotBuiltRoute{"POST", "/templates/tags", "tagging a template"},
     NotBuiltRoute{"DELETE", "/templates/tags", "untagging a template"},
     NotBuiltRoute{"GET", "/templates/{templateID}/tags", "reading a template's tags"},
-    // Volumes, and E2B's file API of them.
-    NotBuiltRoute{"GET", "/volumes", "listing volumes"},
-    NotBuiltRoute{"POST", "/volumes", "creating a volume"},
-    NotBuiltRoute{"GET", "/volumes/{volumeID}", "reading a volume"},
-    NotBuiltRoute{"PATCH", "/volumes/{volumeID}", "changing a volume's quota"},
-    NotBuiltRoute{"DELETE", "/volumes/{volumeID}", "destroying a volume"},
-    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/dir", "listing a volume's directory"},
-    NotBuiltRoute{"POST", "/volumecontent/{volumeID}/dir", "making a directory in a volume"},
-    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/path", "reading a volume's path"},
-    NotBuiltRoute{"PATCH", "/volumecontent/{volumeID}/path", "changing a volume's path"},
-    NotBuiltRoute{"DELETE", "/volumecontent/{volumeID}/path", "removing a volume's path"},
-    NotBuiltRoute{"GET", "/volumecontent/{volumeID}/file", "reading a volume's file"},
-    NotBuiltRoute{"PUT", "/volumecontent/{volumeID}/file", "writing a volume's file"},
     // Secrets, in both families' shapes.
     NotBuiltRoute{"GET", "/secrets", "listing secrets"},
     NotBuiltRoute{"POST", "/secrets", "creating a secret"},

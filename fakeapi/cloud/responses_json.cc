@@ -54,6 +54,9 @@ json listed_sandbox(const SandboxInfo& sandbox) {
     value["metadata"] = std::move(metadata);
   }
   value["volumeMounts"] = json::array();
+  for (const VolumeMount& mount : sandbox.volume_mounts) {
+    value["volumeMounts"].push_back({{"name", mount.name}, {"path", mount.path}});
+  }
   return value;
 }
 

@@ -14,6 +14,7 @@
 #include "emulator/base/clock.h"
 #include "emulator/base/result.h"
 #include "fakeapi/cloud/network_options.h"
+#include "fakeapi/cloud/volume_mounts.h"
 
 namespace fakeapi::cloud {
 
@@ -33,6 +34,7 @@ struct NewSandbox {
   bool auto_pause = false;        // pause instead of kill when the time is up
   bool auto_pause_memory = true;  // false: such a pause keeps the files only
   bool auto_resume = false;  // any request to a paused one makes it go on (only with auto_pause)
+  std::vector<VolumeMount> volume_mounts;  // not checked yet: create does
 };
 
 struct SandboxInfo {
@@ -54,6 +56,7 @@ struct SandboxInfo {
   bool auto_pause = false;
   bool auto_pause_memory = true;
   bool auto_resume = false;
+  std::vector<VolumeMount> volume_mounts;
 };
 
 struct Connected {
@@ -131,6 +134,10 @@ class SandboxService {
   // The memory that a running sandbox has beside what it was made with; 0 takes all of it away.
   // kConflict when it is paused, or uses more than would be left.
   virtual base::Task<> set_extra_memory(std::string id, int mib) = 0;
+  // Of a running sandbox; kConflict when it is not. kInvalidArgument: no such volume, bad path,
+  // nothing mounted there; kConflict: the path has one already, or it is in use (without `force`).
+  virtual base::Task<SandboxInfo> mount_volume(std::string id, VolumeMount mount) = 0;
+  virtual base::Task<SandboxInfo> unmount_volume(std::string id, std::string path, bool force) = 0;
   // Oldest first; as many as are kept. Empty for a fresh sandbox.
   virtual base::Result<std::vector<MetricSample>> metrics(std::string_view id) const = 0;
   virtual std::vector<TemplateSummary> templates() const = 0;

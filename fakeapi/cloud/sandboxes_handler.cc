@@ -11,6 +11,7 @@
 #include "fakeapi/cloud/request.h"
 #include "fakeapi/cloud/responses.h"
 #include "fakeapi/cloud/templates.h"
+#include "fakeapi/cloud/volume_bodies.h"
 
 namespace fakeapi::cloud {
 
@@ -216,6 +217,31 @@ Answer SandboxesHandler::quota(http::RoutedRequest) {
     usage.memory_mb += info.memory_mb;
   }
   co_return json_response(200, quota_json(service_.max_running(), usage));
+}
+
+Answer SandboxesHandler::mount_volume(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
+  SANDLOT_CO_TRY(VolumeMount mount, parse_volume_mount(body));
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  auto info = co_await service_.mount_volume(id, std::move(mount));
+  if (!info) co_return Failure(translate(std::move(info).error(), id));
+  co_return json_response(200,
+                          sandbox_detail_json(*info, answer_domain(request.head, public_domain_)));
+}
+
+Answer SandboxesHandler::unmount_volume(http::RoutedRequest request) {
+  SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
+  std::string_view query = request.head.query();
+  std::string path = http::query_value(query, "path").value_or("");
+  bool force = http::query_value(query, "force").value_or("") == "true";
+  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  auto info = co_await service_.unmount_volume(id, std::move(path), force);
+  if (!info) co_return Failure(translate(std::move(info).error(), id));
+  co_return json_response(200,
+                          sandbox_detail_json(*info, answer_domain(request.head, public_domain_)));
 }
 
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {

@@ -1,7 +1,7 @@
 // The sandbox routes: create, connect, resume, lists, get, kill, timeout, refreshes, pause,
-// network, metrics, quota. Each method takes a routed request and returns the whole response, or an
-// Error that cloud_api turns into one. Stateless; the machine is behind SandboxService. JSON is in
-// bodies and responses.
+// network, metrics, quota, mounts of volumes. Each method takes a routed request and returns the
+// whole response, or an Error that cloud_api turns into one. Stateless; the machine is behind
+// SandboxService. JSON is in bodies and responses.
 #pragma once
 
 #include <string>
@@ -42,6 +42,8 @@ class SandboxesHandler {
   Answer latest_metrics(http::RoutedRequest request);
   Answer quota(http::RoutedRequest request);
   Answer hotplug_memory(http::RoutedRequest request);
+  Answer mount_volume(http::RoutedRequest request);
+  Answer unmount_volume(http::RoutedRequest request);
 
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.

@@ -13,6 +13,7 @@
 #include "emulator/base/task_group.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "tests/cloud/fake_sandbox_service.h"
+#include "tests/cloud/fake_volumes.h"
 #include "tests/support/memory_stream.h"
 #include "tests/support/run_task.h"
 
@@ -43,6 +44,8 @@ class CloudTest : public ::testing::Test {
 
   void configure(cloud::CloudOptions options) {
     if (options.public_domain.empty()) options.public_domain = "localhost:7463";
+    options.volumes = &volumes_;
+    options.volume_files = &volumes_;
     api_ = std::make_unique<cloud::CloudApi>(service_, clock_, std::move(options));
   }
 
@@ -123,6 +126,7 @@ class CloudTest : public ::testing::Test {
   MemoryStreamOptions stream_options_;
   ManualClock clock_;
   FakeSandboxService service_{clock_};
+  FakeVolumes volumes_;
   std::unique_ptr<cloud::CloudApi> api_;
 };
 

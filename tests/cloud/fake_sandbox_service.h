@@ -64,6 +64,7 @@ class FakeSandboxService : public cloud::SandboxService {
     info.auto_pause = request.auto_pause;
     info.auto_pause_memory = request.auto_pause_memory;
     info.auto_resume = request.auto_resume;
+    info.volume_mounts = request.volume_mounts;
     sandboxes_[info.sandbox_id] = info;
     co_return info;
   }
@@ -155,6 +156,21 @@ class FakeSandboxService : public cloud::SandboxService {
     sandboxes_.at(id).memory_mb = 512 + mib;
     co_return base::Result<>();
   }
+  base::Task<cloud::SandboxInfo> mount_volume(std::string id, cloud::VolumeMount mount) override {
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    sandboxes_.at(id).volume_mounts.push_back(std::move(mount));
+    co_return sandboxes_.at(id);
+  }
+  base::Task<cloud::SandboxInfo> unmount_volume(std::string id,
+                                                std::string path,
+                                                bool force) override {
+    last_force = force;
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    std::erase_if(sandboxes_.at(id).volume_mounts,
+                  [&](const auto& mount) { return mount.path == path; });
+    co_return sandboxes_.at(id);
+  }
+  bool last_force = false;
 
   base::Result<std::vector<cloud::MetricSample>> metrics(std::string_view id) const override {
     SANDLOT_TRY(cloud::SandboxInfo known, get(id));

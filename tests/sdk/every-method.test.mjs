@@ -65,8 +65,8 @@ function novitaRows({ Sandbox, Novita }) {
     'Sandbox.commit': fails(Error, (c) => Sandbox.commit(c.id)),
     'Sandbox.hotplugMemory': (c) => Sandbox.hotplugMemory(c.id, 1024),
     'Sandbox.resize': (c) => Sandbox.resize(c.id, { memoryMiB: 1024 }),
-    'Sandbox.mountVolume': (c) => Sandbox.mountVolume(c.id, 'volume', '/mnt/volume'),
-    'Sandbox.unmountVolume': (c) => Sandbox.unmountVolume(c.id, '/mnt/volume'),
+    'Sandbox.mountVolume': (c) => c.withVolume((made) => Sandbox.mountVolume(c.id, made.name, '/mnt/a').then(() => c.sandbox.unmountVolume('/mnt/a'))),
+    'Sandbox.unmountVolume': (c) => c.withVolume((made) => c.sandbox.mountVolume(made.name, '/mnt/b').then(() => Sandbox.unmountVolume(c.id, '/mnt/b'))),
     'Sandbox.reset': (c) => Sandbox.reset(c.id),
     'Sandbox.setNetwork': (c) => Sandbox.setNetwork(c.id, { denyOut: ['8.8.8.8'] }),
     'Sandbox.getQuota': () => Sandbox.getQuota(),
@@ -74,8 +74,8 @@ function novitaRows({ Sandbox, Novita }) {
     'sandbox.commit': fails(Error, (c) => c.sandbox.commit()),
     'sandbox.hotplugMemory': (c) => c.sandbox.hotplugMemory(1024),
     'sandbox.resize': (c) => c.sandbox.resize({ memoryMiB: 1024 }),
-    'sandbox.mountVolume': (c) => c.sandbox.mountVolume('volume', '/mnt/volume'),
-    'sandbox.unmountVolume': (c) => c.sandbox.unmountVolume('/mnt/volume'),
+    'sandbox.mountVolume': (c) => c.withVolume((made) => c.sandbox.mountVolume(made.name, '/mnt/c').then(() => c.sandbox.unmountVolume('/mnt/c'))),
+    'sandbox.unmountVolume': (c) => c.withVolume((made) => c.sandbox.mountVolume(made.name, '/mnt/d').then(() => c.sandbox.unmountVolume('/mnt/d', { force: true }))),
     'sandbox.reset': (c) => c.sandbox.reset(),
     'sandbox.setNetwork': (c) => c.sandbox.setNetwork({ allowOut: ['1.1.1.1'] }),
     'sandbox.trafficAccessToken': local((c) => c.sandbox.trafficAccessToken),
@@ -213,7 +213,7 @@ function gitRows() {
   }
 }
 
-function templateRows({ Template, TemplateApi, Volume, Secret, VolumeError, family }) {
+function templateRows({ Template, TemplateApi, Volume, Secret, family }) {
   const small = () => Template().fromTemplate('base').runCmd('true')
   const status = { templateId: 'template', buildId: '00000000-0000-0000-0000-000000000000' }
   const common = {
@@ -227,11 +227,11 @@ function templateRows({ Template, TemplateApi, Volume, Secret, VolumeError, fami
     'Template.getTags': () => Template.getTags('base'),
     'Template.toJSON': local(() => Template.toJSON(small())),
     'Template.toDockerfile': local(() => Template.toDockerfile(Template().fromImage('debian:12'))),
-    'Volume.create': () => Volume.create('volume'),
-    'Volume.connect': () => Volume.connect('volume'),
-    'Volume.getInfo': () => Volume.getInfo('volume'),
+    'Volume.create': (c) => c.withVolume(() => {}),
+    'Volume.connect': (c) => c.withVolume((made) => Volume.connect(made.volumeId)),
+    'Volume.getInfo': (c) => c.withVolume((made) => Volume.getInfo(made.volumeId)),
     'Volume.list': () => Volume.list(),
-    'Volume.destroy': () => Volume.destroy('volume'),
+    'Volume.destroy': (c) => c.withVolume(() => {}),
   }
   if (family === 'novita') {
     const binding = { name: 'secret', value: 'x', hosts: ['example.com'] }
@@ -242,7 +242,7 @@ function templateRows({ Template, TemplateApi, Volume, Secret, VolumeError, fami
       'TemplateApi.get': () => TemplateApi.get('base'),
       'TemplateApi.listTemplates': () => TemplateApi.listTemplates(),
       'TemplateApi.deleteTemplate': async (c) => TemplateApi.deleteTemplate((await c.sandbox.createSnapshot()).snapshotId),
-      'Volume.updateQuota': () => Volume.updateQuota('volume', { quotaSizeGiB: 1 }),
+      'Volume.updateQuota': (c) => c.withVolume((made) => Volume.updateQuota(made.volumeId, { quotaSizeGiB: 2 }), { quotaSizeGiB: 1 }),
       'Secret.create': () => Secret.create(binding),
       'Secret.list': () => Secret.list(),
       'Secret.get': () => Secret.get('secret'),
@@ -250,17 +250,16 @@ function templateRows({ Template, TemplateApi, Volume, Secret, VolumeError, fami
       'Secret.delete': () => Secret.delete('secret'),
     }
   }
-  const volume = () => new Volume('volume', 'volume', 'token')
   return {
     ...common,
-    'volume.list': () => volume().list('/'),
-    'volume.makeDir': () => volume().makeDir('/x'),
-    'volume.getInfo': () => volume().getInfo('/x'),
-    'volume.exists': () => volume().exists('/x'),
-    'volume.updateMetadata': () => volume().updateMetadata('/x', { mode: 0o600 }),
-    'volume.readFile': () => volume().readFile('/x'),
-    'volume.writeFile': () => volume().writeFile('/x', 'data'),
-    'volume.remove': () => volume().remove('/x'),
+    'volume.list': (c) => c.withVolume((made) => made.list('/')),
+    'volume.makeDir': (c) => c.withVolume((made) => made.makeDir('/x')),
+    'volume.getInfo': (c) => c.withVolume((made) => made.getInfo('/')),
+    'volume.exists': (c) => c.withVolume((made) => made.exists('/')),
+    'volume.updateMetadata': (c) => c.withVolume((made) => made.updateMetadata('/', { mode: 0o777 })),
+    'volume.readFile': (c) => c.withVolume((made) => made.writeFile('/x', 'data').then(() => made.readFile('/x'))),
+    'volume.writeFile': (c) => c.withVolume((made) => made.writeFile('/x', 'data')),
+    'volume.remove': (c) => c.withVolume((made) => made.makeDir('/x').then(() => made.remove('/x'))),
     'Secret.create': () => Secret.create('secret', 'x'),
     'Secret.update': () => Secret.update('secret', 'x'),
     'Secret.getInfo': () => Secret.getInfo('secret'),
@@ -301,7 +300,8 @@ function optionRows(sdk) {
     ...network('denyOut', ['0.0.0.0/0']),
     ...network('allowPublicTraffic', false),
     ...network('maskRequestHost', 'localhost:${PORT}'),
-    'option create volumeMounts': create({ volumeMounts: { '/mnt/x': 'volume' } }),
+    'option create volumeMounts': (c) => c.withVolume((made) => create({ volumeMounts: { '/mnt/x': made } }, async (sandbox) =>
+      assert.match((await sandbox.commands.run('cat /proc/mounts')).stdout, / \/mnt\/x /))()),
     ...(family === 'novita' ? {
       'option create secretEnvs': create({ secretEnvs: { TOKEN: 'secret' } }),
       'option create nodeId': create({ nodeId: 'node' }),
@@ -358,6 +358,14 @@ async function context(sdk) {
         return await call(other.sandboxId, other)
       } finally {
         await sdk.Sandbox.kill(other.sandboxId)
+      }
+    },
+    async withVolume(call, options) {
+      const made = await sdk.Volume.create(`every-method-${Date.now()}`, options)
+      try {
+        return await call(made)
+      } finally {
+        await sdk.Volume.destroy(made.volumeId)
       }
     },
     async withCat(call) {

@@ -11,6 +11,7 @@
 #include "emulator/cli/doctor_kernel.h"
 #include "emulator/cli/doctor_network.h"
 #include "emulator/cli/doctor_report.h"
+#include "emulator/cli/doctor_volumes.h"
 
 namespace emulator::cli {
 namespace {
@@ -55,6 +56,15 @@ TEST(DoctorReport, AChildThatCrashesOrHangsIsAFailure) {
       },
       std::chrono::seconds(1));
   EXPECT_THAT(late[0].detail, HasSubstr("did not end within 1 s"));
+}
+
+TEST(DoctorVolumes, SaysWhatQuotasNeedAndHowToGetIt) {
+  const Checks checks = check_volumes();
+  for (const Check& check : checks) {
+    EXPECT_THAT(check.id, HasSubstr("volumes"));
+    EXPECT_NE(check.verdict, Verdict::kFail) << "the rest works without";
+    EXPECT_EQ(check.fix.empty(), check.verdict == Verdict::kOk);
+  }
 }
 
 // What the machine has in these places must be the same afterwards.

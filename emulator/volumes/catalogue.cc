@@ -1,0 +1,86 @@
+#include "emulator/volumes/catalogue.h"
+
+#include <nlohmann/json.hpp>
+
+#include "emulator/base/log.h"
+#include "emulator/store/database.h"
+
+namespace emulator::volumes {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+namespace {
+
+std::string body_of(const VolumeRecord& record) {
+  json body = {{"token", record.token}};
+  if (record.quota) {
+    body["quotaSizeGiB"] = record.quota->size_gib;
+    body["quotaInodes"] = record.quota->inodes;
+  }
+  return body.dump();
+}
+
+VolumeRecord record_of(const store::Row& row) {
+  VolumeRecord record;
+  record.id = store::text(row[0]);
+  record.name = store::text(row[1]);
+  record.created_at = base::TimePoint(milliseconds(store::integer(row[3])));
+  json body = json::parse(store::text(row[2]), nullptr, false);
+  if (!body.is_object()) return record;
+  record.token = body.value("token", "");
+  if (body.contains("quotaSizeGiB")) {
+    record.quota.emplace();
+    record.quota->size_gib = body.value("quotaSizeGiB", std::uint64_t{0});
+    record.quota->inodes = body.value("quotaInodes", std::uint64_t{0});
+  }
+  return record;
+}
+
+class StoredCatalogue final : public Catalogue {
+ public:
+  explicit StoredCatalogue(store::Database& database) : database_(database) {}
+
+  base::Task<> add(VolumeRecord record) override {
+    auto created = std::chrono::duration_cast<milliseconds>(record.created_at.time_since_epoch());
+    auto values = store::values(record.id, record.name, body_of(record),
+                                static_cast<std::int64_t>(created.count()));
+    SANDLOT_CO_CHECK(
+        co_await database_.exec("INSERT INTO volumes VALUES (?, ?, ?, ?)", std::move(values)));
+    co_return base::Result<>();
+  }
+
+  base::Task<> set_quota(VolumeRecord record) override {
+    auto values = store::values(body_of(record), record.id);
+    SANDLOT_CO_CHECK(co_await database_.exec("UPDATE volumes SET body = ? WHERE volume_id = ?",
+                                             std::move(values)));
+    co_return base::Result<>();
+  }
+
+  base::Task<> remove(std::string id) override {
+    auto values = store::values(std::move(id));
+    SANDLOT_CO_CHECK(
+        co_await database_.exec("DELETE FROM volumes WHERE volume_id = ?", std::move(values)));
+    co_return base::Result<>();
+  }
+
+  base::Task<std::vector<VolumeRecord>> all() override {
+    SANDLOT_CO_TRY(auto rows,
+                   co_await database_.query("SELECT volume_id, name, body, created_at FROM volumes "
+                                            "ORDER BY created_at, volume_id"));
+    std::vector<VolumeRecord> records;
+    for (const store::Row& row : rows) records.push_back(record_of(row));
+    co_return records;
+  }
+
+ private:
+  store::Database& database_;
+};
+
+}  // namespace
+
+std::unique_ptr<Catalogue> make_stored_catalogue(store::Database& database) {
+  return std::make_unique<StoredCatalogue>(database);
+}
+
+}  // namespace emulator::volumes

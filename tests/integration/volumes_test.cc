@@ -1,0 +1,100 @@
+// Volumes outlive the emulator, however it ends; their mounts and loop devices do not.
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "emulator/base/posix.h"
+#include "tests/integration/emulator_process.h"
+
+namespace tests::integration {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Loop devices whose file is below `dir`.
+std::vector<std::string> loops_below(const fs::path& dir) {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const auto& device : fs::directory_iterator("/sys/block", ignored)) {
+    auto backing = base::read_file(device.path() / "loop/backing_file");
+    if (backing && backing->starts_with(dir.string())) found.push_back(*backing);
+  }
+  return found;
+}
+
+bool loops_go(const fs::path& dir) {
+  for (int i = 0; i < 500 && !loops_below(dir).empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return loops_below(dir).empty();
+}
+
+Json mounts(const char* quota, const char* plain) {
+  return {{"volumeMounts", Json::array({{{"name", "quota"}, {"path", quota}},
+                                        {{"name", "plain"}, {"path", plain}}})}};
+}
+
+TEST(Volumes, SurviveAKilledEmulatorWithTheirFilesAndLeaveNoMountAndNoDevice) {
+  TempDir dir;
+  std::string plain_id;
+  std::string paused;
+  {
+    EmulatorProcess emulator(dir.path());
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    auto made = emulator.api("POST", "/volumes", {{"name", "quota"}, {"quotaSizeGiB", 1}});
+    ASSERT_EQ(made.status, 201) << made.body;
+    plain_id = emulator.api("POST", "/volumes", {{"name", "plain"}}).json().value("volumeID", "");
+    std::string running = emulator.create(mounts("/q", "/p"));
+    paused = emulator.create(mounts("/q", "/p"));
+    ASSERT_TRUE(!running.empty() && !paused.empty()) << emulator.log();
+    auto ran = emulator.run(running, "echo one > /q/x && echo two > /p/x && sync /q/x");
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_EQ(emulator.api("POST", "/sandboxes/" + paused + "/pause").status, 204);
+    EXPECT_EQ(loops_below(dir.path()).size(), 1U);
+    emulator.kill_hard();
+  }
+  {
+    EmulatorProcess emulator(dir.path());
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    // What is left of the first one lets go of the image; then the second can mount it.
+    EXPECT_EQ(emulator.api("GET", "/volumes").json().size(), 2U);
+    // A paused sandbox keeps its volumes, and has them when it runs again.
+    EXPECT_EQ(emulator.api("DELETE", "/volumes/" + plain_id).status, 409);
+    auto connected = emulator.api("POST", "/sandboxes/" + paused + "/connect", {{"timeout", 60}});
+    EXPECT_EQ(connected.status, 201) << connected.body;
+    emulator.adopt(connected.json());
+    EXPECT_EQ(emulator.run(paused, "cat /q/x /p/x").out, "one\ntwo\n") << emulator.log();
+    EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + paused).status, 204);
+    std::string sandbox = emulator.create(mounts("/q", "/p"));
+    EXPECT_EQ(emulator.run(sandbox, "cat /q/x /p/x").out, "one\ntwo\n") << emulator.log();
+    EXPECT_EQ(loops_below(dir.path()).size(), 1U);
+    EXPECT_EQ(emulator.api("DELETE", "/volumes/" + plain_id).status, 409);
+    EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + sandbox).status, 204);
+    EXPECT_EQ(emulator.api("DELETE", "/volumes/" + plain_id).status, 204);
+    EXPECT_EQ(emulator.stop(), 0) << emulator.log();
+  }
+  EXPECT_TRUE(loops_go(dir.path()));
+  EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
+  std::size_t left = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(dir.path() / "data/volumes", ignored)) {
+    left += entry.is_directory() ? 1U : 0U;
+  }
+  EXPECT_EQ(left, 1U) << "the volume that was not destroyed";
+}
+
+TEST(Volumes, WithoutLoopDevicesAQuotaIsRefusedWithAReasonAndNothingStays) {
+  TempDir dir;
+  // As in a container that has none.
+  const char* hide = "mount --bind /dev/null /dev/loop-control && exec \"$@\"";
+  EmulatorProcess emulator(dir.path(), {{}, {}, {"unshare", "-m", "sh", "-c", hide, "sh"}});
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  auto refused = emulator.api("POST", "/volumes", {{"name", "v"}, {"quotaSizeGiB", 1}});
+  EXPECT_EQ(refused.status, 501) << refused.body;
+  EXPECT_NE(refused.body.find("loop device"), std::string::npos) << refused.body;
+  EXPECT_EQ(emulator.api("GET", "/volumes").json(), Json::array());
+  EXPECT_EQ(emulator.api("POST", "/volumes", {{"name", "v"}}).status, 201);
+}
+
+}  // namespace
+}  // namespace tests::integration
