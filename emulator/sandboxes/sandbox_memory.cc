@@ -176,6 +176,7 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     sandbox->idle_timeout =
         cloud::idle_timeout(sandbox->info.metadata).value_or(std::chrono::seconds(0));
     show_ingress(*sandbox);
+    compile_rules(*sandbox);
     base::log::info("sandbox.restored", {{"sandbox", sandbox->info.sandbox_id}});
     sandboxes_[sandbox->info.sandbox_id] = std::move(sandbox);
   }
