@@ -21,12 +21,11 @@
 #include "emulator/fakenet/control_routes.h"
 #include "emulator/instruments.h"
 #include "emulator/network_stack.h"
+#include "emulator/own_door.h"
 #include "emulator/process_setup.h"
-#include "emulator/proxy/certificate_authority.h"
 #include "emulator/proxy/front_door.h"
 #include "emulator/proxy/listener.h"
 #include "emulator/proxy/tls.h"
-#include "emulator/sandboxes/base_template.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
 #include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/volumes/volumes.h"
@@ -71,6 +70,7 @@ class Application final : public control::ControlPort {
   Step restore_paused();
   Step start_runtime();
   Step open_store();
+  Step open_authority();
   Step make_templates();
   Step start_network();
   Step start_service();
@@ -171,13 +171,18 @@ Application::Step Application::open_store() {
   return {};
 }
 
+Application::Step Application::open_authority() {
+  auto authority = proxy::CertificateAuthority::open(options_.data_dir / "ca",
+                                                     {options_.domain, options_.hosts});
+  if (!authority) return failed(config::kFailure, authority.error(), "certificate authority");
+  authority_ = std::move(*authority);
+  return {};
+}
+
 Application::Step Application::make_templates() {
-  std::vector<sandboxes::TrustedRoot> roots;
-  if (const auto* authority = network_->internet_authority()) {
-    roots.push_back({"sandlot-fake-internet", authority->pem(), authority->hash()});
-  }
   auto derived =
-      sandboxes::derive_base_template(options_.data_dir / "templates" / "base", "/", roots);
+      sandboxes::derive_base_template(options_.data_dir / "templates" / "base", "/",
+                                      trusted_roots(options_.domain, *authority_, *network_));
   if (!derived) return failed(code_of(derived.error()), derived.error(), "base template");
   sandboxes::add_built_in_templates(templates_, derived->rootfs, derived->usr, clock_.now());
   return {};
@@ -191,7 +196,11 @@ Application::Step Application::start_network() {
   lookups.policy_of = [this](const std::string& id) {
     return service_ ? service_->policy_of(id) : nullptr;
   };
-  return network_->start(std::move(lookups));
+  lookups.rules_of = [this](const std::string& id) {
+    return service_ ? service_->rules_of(id) : nullptr;
+  };
+  auto roots = base::read_file(authority_->bundle_file(), 16U << 20U).value_or("");
+  return network_->start(std::move(lookups), std::move(roots));
 }
 
 Application::Step Application::start_service() {
@@ -246,12 +255,6 @@ Application::Step Application::restore_paused() {
 }
 
 Application::Step Application::open_front_door() {
-  proxy::HostNames names;
-  names.domain = options_.domain;
-  names.extra = options_.hosts;
-  auto authority = proxy::CertificateAuthority::open(options_.data_dir / "ca", names);
-  if (!authority) return failed(config::kFailure, authority.error(), "certificate authority");
-  authority_ = std::move(*authority);
   auto tls = proxy::TlsContext::create(*authority_);
   if (!tls) return failed(config::kFailure, tls.error(), "TLS");
   tls_ = std::move(*tls);
@@ -281,7 +284,7 @@ Application::Step Application::open_front_door() {
       .on_relayed = nullptr,
       .faults = &instruments_.faults()};
   proxy::FrontDoorOptions door;
-  door.names = names;
+  door.names = {options_.domain, options_.hosts};
   front_door_ = std::make_unique<proxy::FrontDoor>(context_.get_executor(), door, std::move(parts));
   return {};
 }
@@ -314,6 +317,11 @@ Application::Step Application::start_listening() {
     if (auto bound = listen_on(*options_.https_port, true, port); !bound) return bound;
     https_port_ = port;
   }
+  std::vector<std::uint16_t> ports = {80, 443, port_, https_port_.value_or(port_)};
+  auto own_door = open_own_door(context_.get_executor(), options_.domain, *front_door_,
+                                std::move(ports), *network_);
+  if (!own_door) return tl::unexpected(std::move(own_door.error()));
+  if (*own_door) listeners_.push_back(std::move(*own_door));
   fakeapi::cloud::CloudOptions cloud;
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
   cloud.network_immutable = options_.network_immutable;
@@ -399,6 +407,7 @@ int Application::run() {
   auto started = prepare_directories()
                      .and_then([this] { return start_runtime(); })
                      .and_then([this] { return network_->read_internet(); })
+                     .and_then([this] { return open_authority(); })
                      .and_then([this] { return make_templates(); })
                      .and_then([this] { return start_network(); })
                      .and_then([this] { return start_service(); })

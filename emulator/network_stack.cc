@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "emulator/dns/lookup.h"
+#include "emulator/dns/message.h"
 #include "emulator/fakenet/host_file.h"
 #include "emulator/process_setup.h"
+#include "emulator/proxy/sandbox_host.h"
 #include "netfilter/slot_policy.h"
 
 namespace emulator {
@@ -18,6 +20,9 @@ namespace {
 constexpr auto kLookupLimit = std::chrono::seconds(2);
 
 // What a sandbox's resolv.conf names.
+// Public and nobody's (RFC 2544): sandboxes reach the front door there (contract-network 5.7).
+constexpr netfilter::Ipv4 kOwnDoor = {198, 18, 0, 1};
+
 const netfilter::Destination kNameserver = {{8, 8, 8, 8}, 53, netfilter::Protocol::kUdp};
 
 }  // namespace
@@ -37,6 +42,9 @@ NetworkStack::NetworkStack(asio::any_io_executor executor,
 StartStep NetworkStack::read_internet() {
   if (auto found = way_out_.find(); !found)
     return failed(config::kConfiguration, found.error(), "--internet");
+  auto egress_authority = intercept::Authority::open(options_.data_dir / "egress-ca");
+  if (!egress_authority) return failed(config::kFailure, egress_authority.error(), "egress CA");
+  egress_authority_ = std::move(*egress_authority);
   if (options_.internet != config::Internet::kFake) return {};
   auto hosts = fakenet::load_hosts(options_.internet_file);
   if (!hosts) return failed(config::kConfiguration, hosts.error(), "fake internet");
@@ -47,8 +55,13 @@ StartStep NetworkStack::read_internet() {
   return {};
 }
 
-StartStep NetworkStack::start(Lookups lookups) {
+StartStep NetworkStack::start(Lookups lookups, std::string roots) {
   lookups_ = std::move(lookups);
+  if (internet_authority_) roots += internet_authority_->pem();
+  auto interceptor =
+      intercept::Interceptor::create(*egress_authority_, std::move(roots), lookups_.rules_of);
+  if (!interceptor) return failed(config::kFailure, interceptor.error(), "header rules");
+  interceptor_ = std::move(*interceptor);
   netfilter::SwitchPorts ports;
   if (!forwards_dns()) ports.dns = 0;
   auto network = netfilter::SwitchNamespace::create(run_dir_, ports, way_out_.through_uplink());
@@ -91,6 +104,7 @@ StartStep NetworkStack::start_dns() {
   dns::Forwarder::Options forwarding;
   forwarding.internet = options_.internet != config::Internet::kNone;
   forwarding.open_socket = open_dns_socket_;
+  forwarding.own_name = [this](const std::string& name) { return own_address(name); };
   if (options_.decision_log > 0) {
     forwarding.on_question = [this](const dns::QuestionEvent& event) { log_question(event); };
   }
@@ -130,13 +144,31 @@ netfilter::Decision NetworkStack::judge(const netfilter::Policy& policy,
   return decision;
 }
 
+void NetworkStack::set_own_door(std::uint16_t listens_on, std::vector<std::uint16_t> ports) {
+  egress_->set_own_door({kOwnDoor, std::move(ports), listens_on});
+}
+
+std::optional<netfilter::Ipv4> NetworkStack::own_address(const std::string& name) const {
+  // *.localhost is the sandbox itself for most resolvers.
+  if (options_.domain == "localhost" || !dns::is_under(name, options_.domain)) return std::nullopt;
+  auto target = proxy::find_target(name, {}, {options_.domain, {}});
+  if (target.kind != proxy::Target::Kind::kSandbox) return std::nullopt;
+  return kOwnDoor;
+}
+
+base::Task<std::vector<netfilter::Ipv4>> NetworkStack::look_up(std::string name) {
+  if (auto own = own_address(name)) co_return std::vector<netfilter::Ipv4>(1, *own);
+  co_return co_await dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
+}
+
 base::Task<std::vector<netfilter::Ipv4>> NetworkStack::resolve(std::string name) {
+  if (auto own = own_address(name)) co_return std::vector<netfilter::Ipv4>(1, *own);
   if (internet_) {
     fakenet::Hosts hosts = internet_->hosts();
     co_return hosts.resolve(name, false).addresses;
   }
   if (options_.internet == config::Internet::kNone) co_return std::vector<netfilter::Ipv4>();
-  co_return co_await dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
+  co_return co_await look_up(std::move(name));
 }
 
 decisions::Lookups NetworkStack::explain_lookups() {
@@ -163,8 +195,10 @@ StartStep NetworkStack::start_egress() {
     return egress::SandboxRef{*id};
   };
   hooks.policy_of = lookups_.policy_of;
-  hooks.resolve = [this](std::string name) {
-    return dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
+  hooks.resolve = [this](std::string name) { return look_up(std::move(name)); };
+  hooks.is_changed = [this](const egress::Flow& flow) { return interceptor_->concerns(flow); };
+  hooks.carry_changed = [this](egress::Connection& connection, std::string first_flight) {
+    return interceptor_->carry(connection, std::move(first_flight));
   };
   if (forwarder_) {
     hooks.serve_dns = [this](asio::ip::tcp::socket& client) {

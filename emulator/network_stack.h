@@ -21,6 +21,8 @@
 #include "emulator/fakenet/authority.h"
 #include "emulator/fakenet/fake_internet.h"
 #include "emulator/fakenet/hosts.h"
+#include "emulator/intercept/authority.h"
+#include "emulator/intercept/interceptor.h"
 #include "emulator/start_failure.h"
 #include "emulator/way_out.h"
 #include "netfilter/egress/egress_proxy.h"
@@ -35,6 +37,7 @@ class NetworkStack {
   struct Lookups {
     std::function<std::optional<std::string>(const std::string& address)> id_by_address;
     std::function<std::shared_ptr<const netfilter::Policy>(const std::string& id)> policy_of;
+    std::function<std::shared_ptr<const intercept::HeaderRules>(const std::string& id)> rules_of;
   };
 
   // `options`, `clock` and `blocking` outlive the stack. `run_dir` is the instance's own.
@@ -52,7 +55,14 @@ class NetworkStack {
   // Null without a fake internet, and after start().
   const fakenet::Authority* internet_authority() const { return internet_authority_.get(); }
 
-  StartStep start(Lookups lookups);
+  // The one that answers in the name of hosts with header rules; after read_internet().
+  const intercept::Authority& egress_authority() const { return *egress_authority_; }
+
+  // `roots` (PEM): who vouches for servers on the internet, and for the emulator's own front door.
+  StartStep start(Lookups lookups, std::string roots);
+  // Where sandboxes' requests for names of the emulator's domain arrive: `listens_on` of the
+  // loopback, for the ports that clients use. Before the first sandbox.
+  void set_own_door(std::uint16_t listens_on, std::vector<std::uint16_t> ports);
   // Makes the kernel of the sandbox's network obey `policy`, off the loop.
   base::Task<> apply_policy(std::shared_ptr<const base::UniqueFd> netns,
                             std::shared_ptr<const netfilter::Policy> policy);
@@ -86,6 +96,10 @@ class NetworkStack {
   netfilter::Decision judge(const netfilter::Policy& policy,
                             netfilter::Destination destination,
                             netfilter::Trace* trace);
+  // Where sandboxes find this name of the emulator's domain; nullopt: it is none of a sandbox.
+  std::optional<netfilter::Ipv4> own_address(const std::string& name) const;
+  // The addresses of a name as the proxy dials it.
+  base::Task<std::vector<netfilter::Ipv4>> look_up(std::string name);
   // The addresses of a name as a sandbox sees them; the fake internet is not asked by packet.
   base::Task<std::vector<netfilter::Ipv4>> resolve(std::string name);
 
@@ -106,6 +120,8 @@ class NetworkStack {
   dns::ServerList servers_;
   dns::OpenSocket open_dns_socket_;
   std::unique_ptr<dns::Forwarder> forwarder_;
+  std::unique_ptr<intercept::Authority> egress_authority_;
+  std::unique_ptr<intercept::Interceptor> interceptor_;
   std::unique_ptr<netfilter::egress::EgressProxy> egress_;
 };
 

@@ -8,6 +8,12 @@ namespace emulator::dns {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr std::uint32_t kOwnTtl = 60;
+
+}  // namespace
+
 Forwarder::Forwarder(asio::any_io_executor executor, ServerList servers, Options options)
     : servers_(std::move(servers)),
       options_(std::move(options)),
@@ -50,6 +56,11 @@ asio::awaitable<Bytes> Forwarder::answer(Bytes query,
 asio::awaitable<Bytes> Forwarder::answer_question(Bytes query,
                                                   const Question& question,
                                                   Transport transport) {
+  if (auto own = options_.own_name ? options_.own_name(question.name) : std::nullopt) {
+    bool address = question.klass == kClassInternet && question.type == kTypeA;
+    if (address) co_return make_address_reply(query, question, *own, kOwnTtl);
+    co_return make_reply(query, Rcode::kNoError);
+  }
   Servers servers = options_.internet ? servers_() : Servers();
   // At once, not after a time-out: programs in the sandbox wait for this (contract-network 5.6).
   if (servers.empty()) co_return make_reply(query, Rcode::kServerFailure);

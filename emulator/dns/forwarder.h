@@ -4,8 +4,11 @@
 // (contract-network 2.5).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
+#include <optional>
+#include <string>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -34,6 +37,9 @@ class Forwarder {
         true;  // false (--internet none): every question is answered by SERVFAIL at once
     std::chrono::milliseconds limit = std::chrono::seconds(2);
     OpenSocket open_socket = nullptr;  // where the questions leave; empty: this machine's network
+    // The address of a name that is the emulator's own, whatever the internet says. Optional.
+    std::function<std::optional<std::array<std::uint8_t, 4>>(const std::string& name)> own_name =
+        nullptr;
     // Told of every question that could be read. Optional.
     std::function<void(const QuestionEvent&)> on_question = nullptr;
   };

@@ -4,6 +4,7 @@
 #include "emulator/base/async.h"
 #include "emulator/fakenet/services.h"
 #include "fakeapi/http/connection.h"
+#include "fakeapi/httpbin/description.h"
 
 namespace emulator::fakenet {
 
@@ -95,6 +96,13 @@ asio::awaitable<void> answer(const http::RequestHead& head,
   const Route* route = place.host.route(head.method, head.path());
   std::string line = describe(place, head, body_bytes);
   if (route == nullptr) {
+    if (head.path() == "/headers") {
+      Route plain;
+      plain.headers = {{"Content-Type", "application/json; charset=utf-8"}};
+      auto response = response_of(plain, fakeapi::httpbin::headers_json(head));
+      co_await connection.send(std::move(response));
+      co_return;
+    }
     if (auto count = wanted_bytes(head.path())) {
       co_await send_bytes(connection, *count);
       co_return;

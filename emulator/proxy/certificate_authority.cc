@@ -87,6 +87,8 @@ base::Result<std::unique_ptr<CertificateAuthority>> CertificateAuthority::open(
   SANDLOT_TRY(PrivateKey leaf_key, make_key());
   std::unique_ptr<CertificateAuthority> authority(
       new CertificateAuthority(std::move(names), std::move(pair), std::move(leaf_key), directory));
+  SANDLOT_TRY(authority->pem_, to_pem(authority->pair_.certificate.get()));
+  authority->hash_ = subject_hash(authority->pair_.certificate.get());
   SANDLOT_TRY(std::string own, base::read_file(authority->certificate_file_));
   std::string bundle = system_roots();
   if (!bundle.empty() && bundle.back() != '\n') bundle.push_back('\n');

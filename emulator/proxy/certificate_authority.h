@@ -32,6 +32,9 @@ class CertificateAuthority {
   base::Result<std::shared_ptr<const Leaf>> leaf(std::string_view server_name);
 
   const std::filesystem::path& certificate_file() const { return certificate_file_; }
+  const std::string& pem() const { return pem_; }
+  // The name, without ".0", under which OpenSSL looks for it in a directory.
+  const std::string& hash() const { return hash_; }
   const std::filesystem::path& bundle_file() const { return bundle_file_; }
   std::size_t cached() const { return cache_.size(); }
 
@@ -44,6 +47,8 @@ class CertificateAuthority {
   HostNames names_;
   SigningPair pair_;
   PrivateKey leaf_key_;  // one key for all leaves of this process
+  std::string pem_;
+  std::string hash_;
   std::filesystem::path certificate_file_;
   std::filesystem::path bundle_file_;
   struct Cached {

@@ -231,8 +231,20 @@ asio::awaitable<base::Moved> Channel::pass_on(Channel& to,
 }
 
 asio::awaitable<bool> Channel::start_tls(const TlsContext& context) {
-  auto self = shared_from_this();
   tls_ = std::make_unique<TlsEngine>(context);
+  co_return co_await shake_hands();
+}
+
+asio::awaitable<std::string> Channel::start_tls(const TlsClientContext& context,
+                                                std::string server_name) {
+  tls_ = std::make_unique<TlsEngine>(context, server_name);
+  if (co_await shake_hands()) co_return "";
+  std::string problem = tls_->certificate_problem();
+  co_return problem.empty() ? "the handshake failed" : problem;
+}
+
+asio::awaitable<bool> Channel::shake_hands() {
+  auto self = shared_from_this();
   std::string hello(data());
   consume(hello.size());
   tls_plain_.clear();

@@ -71,6 +71,9 @@ class Channel final : public fakeapi::http::ByteStream,
 
   // Turns the connection into TLS; data() so far is the beginning of the handshake. False: failed.
   boost::asio::awaitable<bool> start_tls(const TlsContext& context);
+  // The same as the client of a server with this name. Why it failed, "" when it did not.
+  boost::asio::awaitable<std::string> start_tls(const TlsClientContext& context,
+                                                std::string server_name);
   bool is_tls() const { return tls_ != nullptr; }
   bool is_open() const { return socket_.is_open(); }
   // Gives back large buffers; for connections that go idle.
@@ -105,6 +108,7 @@ class Channel final : public fakeapi::http::ByteStream,
   // One sendmsg of what is left; false when broken.
   bool push();
   bool flush_tls();
+  boost::asio::awaitable<bool> shake_hands();
 
   boost::asio::ip::tcp::socket socket_;
   Buffer ready_;

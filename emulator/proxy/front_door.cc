@@ -39,16 +39,19 @@ FrontDoor::~FrontDoor() {
   *alive_ = false;
 }
 
-void FrontDoor::accept(tcp::socket socket, bool tls_only) {
+void FrontDoor::accept(tcp::socket socket, bool tls_only, bool from_sandbox) {
   if (stopping_) return;
-  tasks_.spawn("proxy.connection", serve(this, std::move(socket), tls_only));
+  tasks_.spawn("proxy.connection", serve(this, std::move(socket), tls_only, from_sandbox));
   arm_idle_sweep();
 }
 
-asio::awaitable<void> FrontDoor::serve(FrontDoor* door, tcp::socket socket, bool tls_only) {
+asio::awaitable<void> FrontDoor::serve(FrontDoor* door,
+                                       tcp::socket socket,
+                                       bool tls_only,
+                                       bool from_sandbox) {
   // Cancelled operations report; only handlers of the APIs are stopped by an exception.
   co_await asio::this_coro::throw_if_cancelled(false);
-  Session session(*door, std::move(socket), tls_only);
+  Session session(*door, std::move(socket), tls_only, from_sandbox);
   if (!door->stopping_) co_await session.run();
 }
 

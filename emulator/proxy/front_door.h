@@ -63,8 +63,11 @@ class FrontDoor {
   FrontDoor(const FrontDoor&) = delete;
   FrontDoor& operator=(const FrontDoor&) = delete;
 
-  // Serves a client connection until its end. `tls_only`: plain http is refused.
-  void accept(boost::asio::ip::tcp::socket socket, bool tls_only = false);
+  // Serves a client connection until its end. `tls_only`: plain http is refused. `from_sandbox`: so
+  // is everything but ports of sandboxes.
+  void accept(boost::asio::ip::tcp::socket socket,
+              bool tls_only = false,
+              bool from_sandbox = false);
   // Ends every connection and waits for the coroutines.
   boost::asio::awaitable<void> stop();
   std::size_t connections() const { return sessions_.size(); }
@@ -73,7 +76,8 @@ class FrontDoor {
   friend class Session;
   static boost::asio::awaitable<void> serve(FrontDoor* door,
                                             boost::asio::ip::tcp::socket socket,
-                                            bool tls_only);
+                                            bool tls_only,
+                                            bool from_sandbox);
   void arm_idle_sweep();
 
   FrontDoorOptions options_;

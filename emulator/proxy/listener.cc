@@ -39,8 +39,11 @@ base::Failure bind_failure(const boost::system::error_code& error,
 
 }  // namespace
 
-Listener::Listener(asio::any_io_executor executor, FrontDoor& door, bool tls_only)
-    : door_(door), tls_only_(tls_only), tasks_(std::move(executor)) {}
+Listener::Listener(asio::any_io_executor executor, FrontDoor& door, const ListenOptions& options)
+    : door_(door),
+      tls_only_(options.tls_only),
+      from_sandboxes_(options.from_sandboxes),
+      tasks_(std::move(executor)) {}
 
 base::Result<std::unique_ptr<Listener>> Listener::open(const asio::any_io_executor& executor,
                                                        FrontDoor& door,
@@ -55,7 +58,7 @@ base::Result<std::unique_ptr<Listener>> Listener::open(const asio::any_io_execut
   }
   // With port 0 the second family may find the first one's port taken: try others.
   for (int attempt = 0;; ++attempt) {
-    std::unique_ptr<Listener> listener(new Listener(executor, door, options.tls_only));
+    std::unique_ptr<Listener> listener(new Listener(executor, door, options));
     for (std::size_t n = 0; n < addresses.size(); ++n)
       listener->acceptors_.push_back(std::make_unique<Acceptor>(executor));
     auto bound = listener->bind(addresses, options.port);
@@ -128,7 +131,7 @@ asio::awaitable<void> Listener::accept_loop(Listener* self, Acceptor* acceptor) 
       if (bad) {
         ::close(fd);
       } else {
-        self->door_.accept(std::move(socket), self->tls_only_);
+        self->door_.accept(std::move(socket), self->tls_only_, self->from_sandboxes_);
       }
     }
   }

@@ -20,6 +20,8 @@ struct ListenOptions {
   std::string address;     // "" = 127.0.0.1 and ::1; clients try ::1 first (contract-network 5.7)
   std::uint16_t port = 0;  // 0 = any free one, the same in both families
   bool tls_only = false;
+  // For connections that come out of sandboxes: they reach public URLs and nothing else.
+  bool from_sandboxes = false;
 };
 
 class Listener {
@@ -36,12 +38,13 @@ class Listener {
 
  private:
   using Acceptor = boost::asio::ip::tcp::acceptor;
-  Listener(boost::asio::any_io_executor executor, FrontDoor& door, bool tls_only);
+  Listener(boost::asio::any_io_executor executor, FrontDoor& door, const ListenOptions& options);
   base::Result<> bind(const std::vector<boost::asio::ip::address>& addresses, std::uint16_t port);
   static boost::asio::awaitable<void> accept_loop(Listener* self, Acceptor* acceptor);
 
   FrontDoor& door_;
   bool tls_only_;
+  bool from_sandboxes_;
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   base::TaskGroup tasks_;

@@ -93,8 +93,11 @@ RoutingHeaders routing_headers(const WireHead& head) {
 
 }  // namespace
 
-Session::Session(FrontDoor& door, asio::ip::tcp::socket socket, bool tls_only)
-    : door_(door), client_(std::make_shared<Channel>(std::move(socket))), tls_only_(tls_only) {
+Session::Session(FrontDoor& door, asio::ip::tcp::socket socket, bool tls_only, bool from_sandbox)
+    : door_(door),
+      client_(std::make_shared<Channel>(std::move(socket))),
+      tls_only_(tls_only),
+      from_sandbox_(from_sandbox) {
   door_.sessions_.insert(this);
 }
 
@@ -175,6 +178,11 @@ asio::awaitable<bool> Session::serve_request(std::size_t head_size) {
   Target target = find_target(head_.host, routing_headers(head_), door_.options_.names);
   if (target.kind == Target::Kind::kError) {
     ErrorPage page = plain_text(400, target.error);
+    co_return co_await answer(std::move(page), head_size);
+  }
+  // It would be the way to every other sandbox.
+  if (from_sandbox_ && target.kind == Target::Kind::kControlPlane) {
+    ErrorPage page = plain_text(403, "The control plane cannot be reached from a sandbox.");
     co_return co_await answer(std::move(page), head_size);
   }
   bool control = target.kind == Target::Kind::kControlPlane && is_control_path(head_.path());

@@ -12,7 +12,7 @@ namespace emulator::proxy {
 
 class Session {
  public:
-  Session(FrontDoor& door, boost::asio::ip::tcp::socket socket, bool tls_only);
+  Session(FrontDoor& door, boost::asio::ip::tcp::socket socket, bool tls_only, bool from_sandbox);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -54,6 +54,7 @@ class Session {
   std::shared_ptr<Relay> relay_;
   WireHead head_;
   bool tls_only_;
+  bool from_sandbox_;
   bool idle_ = true;
   bool aborted_ = false;
   int idle_ticks_ = 0;

@@ -5,7 +5,9 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "emulator/proxy/certificate_authority.h"
 
@@ -55,6 +57,10 @@ int choose_certificate(SSL* ssl, int* alert, void* argument) {
   return SSL_TLSEXT_ERR_OK;
 }
 
+void use_memory(SSL* ssl) {
+  SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<TlsContext>> TlsContext::create(CertificateAuthority& authority) {
@@ -82,12 +88,48 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
 }
 
+base::Result<std::unique_ptr<TlsClientContext>> TlsClientContext::create(std::string_view roots) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  if (context == nullptr) return base::fail(Errc::kInternal, "tls: cannot make a context");
+  std::unique_ptr<TlsClientContext> owner(new TlsClientContext(context));
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  constexpr std::array<unsigned char, 9> kHttp11 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  SSL_CTX_set_alpn_protos(context, kHttp11.data(), kHttp11.size());
+  if (roots.size() > INT_MAX) return base::fail(Errc::kInternal, "tls: too many roots");
+  BIO* pem = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()));
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  while (X509* root = PEM_read_bio_X509(pem, nullptr, nullptr, nullptr)) {
+    X509_STORE_add_cert(store, root);
+    X509_free(root);
+  }
+  BIO_free(pem);
+  ERR_clear_error();  // the end of the text is one
+  return owner;
+}
+
+TlsClientContext::~TlsClientContext() {
+  SSL_CTX_free(context_);
+}
+
 TlsEngine::TlsEngine(const TlsContext& context) : ssl_(SSL_new(context.get())) {
   if (ssl_ == nullptr) return;
-  BIO* from_network = BIO_new(BIO_s_mem());
-  BIO* to_network = BIO_new(BIO_s_mem());
-  SSL_set_bio(ssl_, from_network, to_network);
+  use_memory(ssl_);
   SSL_set_accept_state(ssl_);
+}
+
+TlsEngine::TlsEngine(const TlsClientContext& context, const std::string& server_name)
+    : ssl_(SSL_new(context.get())) {
+  if (ssl_ == nullptr) return;
+  use_memory(ssl_);
+  SSL_set_connect_state(ssl_);
+  bool named = SSL_set_tlsext_host_name(ssl_, server_name.c_str()) == 1 &&
+               SSL_set1_host(ssl_, server_name.c_str()) == 1;
+  if (named) return;
+  SSL_free(ssl_);
+  ssl_ = nullptr;
 }
 
 TlsEngine::~TlsEngine() {
@@ -125,6 +167,11 @@ bool TlsEngine::feed(std::string_view bytes, std::string& plaintext) {
     }
     return false;
   }
+}
+
+std::string TlsEngine::certificate_problem() const {
+  long result = ssl_ == nullptr ? X509_V_OK : SSL_get_verify_result(ssl_);
+  return result == X509_V_OK ? std::string() : X509_verify_cert_error_string(result);
 }
 
 bool TlsEngine::encrypt(std::string_view plaintext) {

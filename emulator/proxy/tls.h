@@ -1,6 +1,6 @@
 // TLS without I/O: bytes from the network go in, plaintext comes out, and the other way round. Used
-// by Channel. The context holds what all connections share; certificates come from the
-// CertificateAuthority per server name. ALPN offers http/1.1 only.
+// by Channel. A context holds what all connections share: as a server, certificates per server name
+// from the CertificateAuthority; as a client, whom to trust. ALPN offers http/1.1 only.
 #pragma once
 
 #include <functional>
@@ -42,10 +42,28 @@ class TlsContext {
   LeafSource source_;
 };
 
-// One connection's server side.
+class TlsClientContext {
+ public:
+  // `roots` is PEM: who may vouch for servers. Tens of milliseconds for a system's bundle.
+  static base::Result<std::unique_ptr<TlsClientContext>> create(std::string_view roots);
+  ~TlsClientContext();
+  TlsClientContext(const TlsClientContext&) = delete;
+  TlsClientContext& operator=(const TlsClientContext&) = delete;
+
+  ssl_ctx_st* get() const { return context_; }
+
+ private:
+  explicit TlsClientContext(ssl_ctx_st* context) : context_(context) {}
+  ssl_ctx_st* context_;
+};
+
+// One side of one connection.
 class TlsEngine {
  public:
   explicit TlsEngine(const TlsContext& context);
+  // The client's: feed("") first. A certificate that is not for `server_name`, or that nobody
+  // trusted vouches for, breaks the connection.
+  TlsEngine(const TlsClientContext& context, const std::string& server_name);
   ~TlsEngine();
   TlsEngine(const TlsEngine&) = delete;
   TlsEngine& operator=(const TlsEngine&) = delete;
@@ -61,6 +79,8 @@ class TlsEngine {
   void take_output(std::string& out);
 
   bool handshake_done() const { return handshake_done_; }
+  // What is wrong with the server's certificate, "" when it is not that.
+  std::string certificate_problem() const;
   // The peer sent close_notify.
   bool closed_by_peer() const { return closed_by_peer_; }
 

@@ -151,16 +151,19 @@ base::Result<> copy_certificates(TemplateTree& root, bool bundle) {
 base::Result<> add_roots(TemplateTree& root, const std::vector<TrustedRoot>& roots) {
   if (roots.empty()) return {};
   std::string bundle = base::read_file(root.on_host(kBundle), 4U << 20U).value_or("");
+  std::string own;
   for (const TrustedRoot& each : roots) {
     if (!bundle.empty() && bundle.back() != '\n') bundle += '\n';
     bundle += each.pem;
+    own += each.pem;
     SANDLOT_CHECK(root.file("etc/ssl/certs/" + each.name + ".pem", each.pem));
     SANDLOT_CHECK(root.link("etc/ssl/certs/" + each.hash + ".0", each.name + ".pem"));
-    // Node looks in none of them. Commands of the SDK run in a login shell.
-    SANDLOT_CHECK(root.file("etc/profile.d/" + each.name + ".sh",
-                            "export NODE_EXTRA_CA_CERTS=\"${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/" +
-                                each.name + ".pem}\"\n"));
   }
+  // Node looks in none of them, and takes one file. Commands of the SDK run in a login shell.
+  SANDLOT_CHECK(root.file("etc/ssl/sandlot-roots.pem", own));
+  SANDLOT_CHECK(root.file(
+      "etc/profile.d/sandlot-roots.sh",
+      "export NODE_EXTRA_CA_CERTS=\"${NODE_EXTRA_CA_CERTS:-/etc/ssl/sandlot-roots.pem}\"\n"));
   return root.file(kBundle, bundle);
 }
 
@@ -297,7 +300,8 @@ base::Result<> build_usr(const fs::path& directory,
   }
   for (const TextFile& item : usr_files()) SANDLOT_CHECK(usr.file(item.path, item.text, item.mode));
   for (const TrustedRoot& root : roots)
-    SANDLOT_CHECK(usr.file("local/share/ca-certificates/" + root.name + ".crt", root.pem));
+    // Everything below /usr/local is everybody's (contract-envd 5.4).
+    SANDLOT_CHECK(usr.file("local/share/ca-certificates/" + root.name + ".crt", root.pem, 0777));
   SANDLOT_CHECK(usr.link("local/man", "share/man"));
   SANDLOT_CHECK(usr.opaque("local"));
   SANDLOT_CHECK(usr.opaque("etc"));

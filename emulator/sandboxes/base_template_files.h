@@ -10,7 +10,7 @@
 
 namespace emulator::sandboxes {
 
-inline constexpr int kRecipeVersion = 2;
+inline constexpr int kRecipeVersion = 3;
 
 struct TextFile {
   std::string_view path;  // below the root, no leading slash

@@ -26,6 +26,7 @@ fakeapi::envd::SandboxConfiguration identity_of(const Template& item, const std:
   configuration.cpu_count = item.limits.cpu_count;
   configuration.memory_bytes = std::int64_t{item.limits.memory_mb} << 20;
   configuration.disk_bytes = std::int64_t{item.disk_size_mb} << 20;
+  configuration.httpbin = item.httpbin;
   return configuration;
 }
 

@@ -128,6 +128,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   info.allow_internet_access = request.allow_internet_access;
   info.network = std::move(request.network);
   show_ingress(*sandbox);
+  compile_rules(*sandbox);
   info.auto_pause = request.auto_pause;
   info.auto_pause_memory = request.auto_pause_memory;
   info.auto_resume = request.auto_resume;

@@ -17,6 +17,7 @@
 
 #include "emulator/base/clock.h"
 #include "emulator/base/task_group.h"
+#include "emulator/intercept/header_rules.h"
 #include "emulator/proxy/sandbox_directory.h"
 #include "emulator/sandboxes/blank_pool.h"
 #include "emulator/sandboxes/metrics_history.h"
@@ -132,6 +133,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::optional<std::string> id_by_address(std::string_view address) const;
   // What may leave the sandbox now; nullptr when there is none by that name. For the egress proxy.
   std::shared_ptr<const netfilter::Policy> policy_of(std::string_view id) const;
+  // The headers its requests get; nullptr: none. For the interceptor.
+  std::shared_ptr<const intercept::HeaderRules> rules_of(std::string_view id) const;
   // The clock that was given at construction reads otherwise now: every agent knows when this
   // returns. Those that are paused are told before they serve again.
   boost::asio::awaitable<void> clock_changed(fakeapi::envd::ClockSetting setting);
@@ -157,6 +160,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     TemplatePtr item;  // made_of, with the layers that are to stay
     std::uint16_t unbuilt_port = 0;
     std::shared_ptr<const netfilter::Policy> policy;
+    std::shared_ptr<const intercept::HeaderRules> rules;  // what info.network says of them
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
     std::chrono::seconds lifetime{};  // as it was created
@@ -255,6 +259,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> prepare(SandboxPtr sandbox, const Blank& blank);
   base::Task<> end_for_good(SandboxPtr sandbox);
   boost::asio::awaitable<void> put_away();
+  // What info.network says of headers in requests.
+  static void compile_rules(Sandbox& sandbox);
   // What info.network says of incoming traffic, for the front door and for the answers.
   static void show_ingress(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);

@@ -28,12 +28,41 @@ std::optional<T> optional_of(const json& value) {
   return value.is_null() ? std::nullopt : std::optional<T>(value.get<T>());
 }
 
+json to_json(const std::optional<cloud::NetworkRules>& rules) {
+  if (!rules) return {};
+  json value = json::object();
+  for (const auto& [host, list] : *rules) {
+    json& of_host = value[host] = json::array();
+    for (const cloud::NetworkRule& rule : list)
+      of_host.push_back(rule.transform ? json{{"headers", to_json(rule.transform->headers)}}
+                                       : json());
+  }
+  return value;
+}
+
+// Absent in rows of versions that had no rules.
+std::optional<cloud::NetworkRules> rules_of(const json& network) {
+  auto found = network.find("rules");
+  if (found == network.end() || found->is_null()) return std::nullopt;
+  cloud::NetworkRules rules;
+  for (const auto& [host, list] : found->items()) {
+    std::vector<cloud::NetworkRule>& of_host = rules[host];
+    for (const json& item : list) {
+      cloud::NetworkRule& rule = of_host.emplace_back();
+      if (item.is_null()) continue;
+      rule.transform.emplace().headers = optional_of<cloud::StringMap>(item.at("headers"));
+    }
+  }
+  return rules;
+}
+
 json to_json(const std::optional<cloud::NetworkOptions>& network) {
   if (!network) return {};
   return {{"allowOut", to_json(network->allow_out)},
           {"denyOut", to_json(network->deny_out)},
           {"allowPublicTraffic", to_json(network->allow_public_traffic)},
-          {"maskRequestHost", to_json(network->mask_request_host)}};
+          {"maskRequestHost", to_json(network->mask_request_host)},
+          {"rules", to_json(network->rules)}};
 }
 
 std::optional<cloud::NetworkOptions> network_of(const json& value) {
@@ -44,6 +73,7 @@ std::optional<cloud::NetworkOptions> network_of(const json& value) {
   network.deny_out = optional_of<List>(value.at("denyOut"));
   network.allow_public_traffic = optional_of<bool>(value.at("allowPublicTraffic"));
   network.mask_request_host = optional_of<std::string>(value.at("maskRequestHost"));
+  network.rules = rules_of(value);
   return network;
 }
 
@@ -126,7 +156,8 @@ json to_json(const Template& item) {
           {"createdAt", to_json(item.created_at)},
           {"unbuiltPort", item.unbuilt_port},
           {"snapshotLayers", item.snapshot_layers},
-          {"baseTemplate", item.base_template}};
+          {"baseTemplate", item.base_template},
+          {"httpbin", item.httpbin}};
 }
 
 Template template_of(const json& value) {
@@ -144,6 +175,7 @@ Template template_of(const json& value) {
   item.unbuilt_port = value.at("unbuiltPort");
   item.snapshot_layers = value.at("snapshotLayers").get<std::vector<std::string>>();
   item.base_template = value.at("baseTemplate");
+  item.httpbin = value.value("httpbin", false);
   return item;
 }
 

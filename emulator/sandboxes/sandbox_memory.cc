@@ -186,6 +186,7 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
       sandbox->mounts = hooks_.volumes->keep(sandbox->info.sandbox_id, sandbox->info.volume_mounts);
     }
     show_ingress(*sandbox);
+    compile_rules(*sandbox);
     base::log::info("sandbox.restored", {{"sandbox", sandbox->info.sandbox_id}});
     sandboxes_[sandbox->info.sandbox_id] = std::move(sandbox);
   }

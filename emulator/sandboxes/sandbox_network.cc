@@ -82,6 +82,7 @@ base::Task<> LocalSandboxService::change_network(SandboxPtr sandbox, cloud::Netw
   sandbox->info.network =
       cloud::merged(sandbox->info.network.value_or(cloud::NetworkOptions()), change);
   show_ingress(*sandbox);
+  compile_rules(*sandbox);
   co_return base::Result<>();
 }
 
@@ -102,7 +103,30 @@ base::Task<> LocalSandboxService::set_network(std::string id,
   }
   sandbox->info.network = std::move(wanted);
   sandbox->info.allow_internet_access = allow_internet_access;
+  compile_rules(*sandbox);
   co_return base::Result<>();
+}
+
+std::shared_ptr<const intercept::HeaderRules> LocalSandboxService::rules_of(
+    std::string_view id) const {
+  auto found = sandboxes_.find(id);
+  return found == sandboxes_.end() ? nullptr : found->second->rules;
+}
+
+void LocalSandboxService::compile_rules(Sandbox& sandbox) {
+  sandbox.rules = nullptr;
+  if (!sandbox.info.network || !sandbox.info.network->rules) return;
+  auto compiled = std::make_shared<intercept::HeaderRules>();
+  for (const auto& [text, list] : *sandbox.info.network->rules) {
+    auto host = cloud::split_rule_host(text);
+    for (const cloud::NetworkRule& rule : list) {
+      if (!host || !rule.transform || !rule.transform->headers) continue;
+      intercept::Edits edits;
+      edits.set.assign(rule.transform->headers->begin(), rule.transform->headers->end());
+      compiled->add(host->name, host->port, std::move(edits));
+    }
+  }
+  if (!compiled->empty()) sandbox.rules = std::move(compiled);
 }
 
 void LocalSandboxService::show_ingress(Sandbox& sandbox) {

@@ -29,10 +29,12 @@ void add_built_in_templates(TemplateStore& store,
     item.rootfs.usr_layers = {usr, "/usr"};
     item.created_at = now;
     item.unbuilt_port = unbuilt_port;
+    item.httpbin = item.names.front() == "httpbin";
     store.add(std::move(item));
   };
   add("sandlotbasetemplate0", "base", 512, 0);
   add("sandlotcodeinterpret", "code-interpreter-v1", 2048, 49999);
+  add("sandlothttpbinserver", "httpbin", 512, 0);
 }
 
 base::Result<> check_layers(const Template& item) {

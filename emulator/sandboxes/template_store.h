@@ -23,6 +23,7 @@ struct Template {
   base::TimePoint created_at;
   // A port that the cloud's template serves and ours does not yet (the code interpreter); 0 = none.
   std::uint16_t unbuilt_port = 0;
+  bool httpbin = false;  // serves httpbin from the start
   // Of a snapshot (snapshot_catalogue.h): its layers, the uppermost first, and the id of the
   // template below them. No blanks are kept ready of one.
   std::vector<std::string> snapshot_layers;
@@ -43,7 +44,8 @@ class TemplateStore {
   std::vector<Template> templates_;
 };
 
-// `base` and `code-interpreter-v1`: the same root file system, derived from this machine.
+// `base`, `code-interpreter-v1` and `httpbin`: the same root file system, derived from this
+// machine.
 void add_built_in_templates(TemplateStore& store,
                             const std::filesystem::path& rootfs,
                             const std::filesystem::path& usr,

@@ -20,52 +20,7 @@ using nlohmann::json;
 
 namespace {
 
-using Use = KeyUse;
-
-constexpr std::array kNewSandboxKeys{
-    BodyKey{"templateID", Use::kUsed},
-    BodyKey{"timeout", Use::kUsed},
-    BodyKey{"metadata", Use::kUsed},
-    BodyKey{"envVars", Use::kUsed},
-    BodyKey{"secure", Use::kUsed},
-    BodyKey{"autoPause", Use::kUsed},
-    BodyKey{"allow_internet_access", Use::kUsed},
-    BodyKey{"allowInternetAccess", Use::kUsed},
-    BodyKey{"network", Use::kUsed},
-    BodyKey{"autoResume", Use::kUsed},
-    BodyKey{"autoPauseMemory", Use::kUsed},
-    BodyKey{"nodeID", Use::kNotBuilt},
-    BodyKey{"volumeMounts", Use::kUsed},
-    BodyKey{"secrets", Use::kNotBuilt},
-    BodyKey{"iam", Use::kNotBuilt},
-    BodyKey{"mcp", Use::kNoEffect},  // the SDK starts the gateway itself (contract-novita 3.3)
-};
-
-constexpr std::array kConnectKeys{
-    BodyKey{"timeout", Use::kUsed},   BodyKey{"secure", Use::kUsed},
-    BodyKey{"autoPause", Use::kUsed}, BodyKey{"memory", Use::kUsed},
-    BodyKey{"network", Use::kUsed},   BodyKey{"allowPublicTraffic", Use::kUsed},
-};
-
-constexpr std::array kNetworkKeys{
-    BodyKey{"allowOut", Use::kUsed},           BodyKey{"denyOut", Use::kUsed},
-    BodyKey{"allowPublicTraffic", Use::kUsed}, BodyKey{"maskRequestHost", Use::kUsed},
-    BodyKey{"rules", Use::kNotBuilt},          BodyKey{"egressProxy", Use::kNotBuilt},
-    BodyKey{"httpsPorts", Use::kNotBuilt},
-};
-
-constexpr std::array kNetworkUpdateKeys{
-    BodyKey{"allowOut", Use::kUsed},
-    BodyKey{"denyOut", Use::kUsed},
-    BodyKey{"allow_internet_access", Use::kUsed},
-    BodyKey{"allowInternetAccess", Use::kUsed},
-    BodyKey{"rules", Use::kNotBuilt},
-    BodyKey{"egressProxy", Use::kNotBuilt},
-    BodyKey{"httpsPorts", Use::kNotBuilt},
-};
-
-constexpr std::string_view kE2bOnlyOptions =
-    "rules, egressProxy and httpsPorts are not enforced yet";
+constexpr std::string_view kE2bOnlyOptions = "egressProxy and httpsPorts are not enforced yet";
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
 
 base::Error schema_error(const std::string& path, std::string_view reason) {
@@ -174,6 +129,10 @@ class Fields {
     if (value == nullptr) return std::nullopt;
     return Fields(*value, path_ + "/" + name);
   }
+  // A Fields of what is inside a member; adopt() it.
+  Fields inside(const json& value, const std::string& place) const {
+    return Fields(value, path_ + "/" + place);
+  }
   // Takes over a nested object's error.
   void adopt(const Fields& inner) {
     if (!error_ && inner.error_) error_ = inner.error_;
@@ -251,12 +210,31 @@ void report_unknown(const Fields& fields, std::span<const BodyKey> known, std::s
   }
 }
 
+std::optional<NetworkRules> read_rules(Fields& fields) {
+  const json* hosts = fields.object("rules");
+  if (hosts == nullptr) return std::nullopt;
+  NetworkRules rules;
+  for (const auto& [host, list] : hosts->items()) {
+    if (!list.is_array()) return fields.refuse("rules/" + host, "value must be an array");
+    std::vector<NetworkRule>& of_host = rules[host];
+    for (const json& item : list) {
+      Fields rule = fields.inside(item, "rules/" + host + "/" + std::to_string(of_host.size()));
+      NetworkRule& read = of_host.emplace_back();
+      if (auto transform = rule.nested("transform")) {
+        read.transform.emplace().headers = transform->string_map("headers");
+        rule.adopt(*transform);
+      }
+      fields.adopt(rule);
+    }
+  }
+  return rules;
+}
+
 // The members of `network` that PUT .../network has too. `options` is filled as far as it goes.
 void read_egress(Fields& fields, NetworkOptions& options) {
   options.allow_out = fields.string_list("allowOut");
   options.deny_out = fields.string_list("denyOut");
-  const json* rules = fields.object("rules");
-  options.has_rules = rules != nullptr && !rules->empty();
+  options.rules = read_rules(fields);
   fields.drop_null("egressProxy");
   options.has_egress_proxy = fields.object("egressProxy") != nullptr;
   const json* ports = fields.list("httpsPorts");
@@ -273,7 +251,7 @@ std::optional<NetworkOptions> read_network(Fields& fields) {
   options.allow_public_traffic = network->boolean("allowPublicTraffic");
   options.mask_request_host = network->text("maskRequestHost");
   fields.adopt(*network);
-  report_unknown(*network, kNetworkKeys, "network");
+  report_unknown(*network, network_keys(), "network");
   return options;
 }
 
@@ -357,19 +335,6 @@ NotBuiltYet read_not_built(Fields& fields) {
 
 }  // namespace
 
-std::span<const BodyKey> new_sandbox_keys() {
-  return kNewSandboxKeys;
-}
-std::span<const BodyKey> connect_keys() {
-  return kConnectKeys;
-}
-std::span<const BodyKey> network_keys() {
-  return kNetworkKeys;
-}
-std::span<const BodyKey> network_update_keys() {
-  return kNetworkUpdateKeys;
-}
-
 Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   SANDLOT_TRY(Fields fields, read_fields(body));
   NewSandbox request;
@@ -394,7 +359,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   not_built_yet.network = request.network && request.network->asks_for_what_is_not_built();
   SANDLOT_CHECK(fields.status());
   SANDLOT_CHECK(idle_timeout(request.metadata));
-  report_unknown(fields, kNewSandboxKeys, "create");
+  report_unknown(fields, new_sandbox_keys(), "create");
   if (request.template_id.empty()) {
     return base::fail(Errc::kInvalidArgument,
                       "Invalid template reference: template ID cannot be empty");
@@ -425,7 +390,7 @@ Result<ConnectBody> parse_connect(std::string_view body) {
     request.network->allow_public_traffic = public_traffic;
   }
   SANDLOT_CHECK(fields.status());
-  report_unknown(fields, kConnectKeys, "connect");
+  report_unknown(fields, connect_keys(), "connect");
   if (request.network && request.network->asks_for_what_is_not_built()) {
     return base::Failure(not_built("network", kE2bOnlyOptions));
   }
@@ -439,7 +404,7 @@ Result<NetworkUpdate> parse_network_update(std::string_view body) {
   read_egress(fields, update.network);
   update.allow_internet_access = read_internet_access(fields);
   SANDLOT_CHECK(fields.status());
-  report_unknown(fields, kNetworkUpdateKeys, "network update");
+  report_unknown(fields, network_update_keys(), "network update");
   SANDLOT_CHECK(validate(update.network));
   if (update.network.asks_for_what_is_not_built()) {
     return base::Failure(not_built("network", kE2bOnlyOptions));

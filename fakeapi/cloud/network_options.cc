@@ -79,7 +79,7 @@ base::Result<> validate_mask(const std::string& mask) {
 }  // namespace
 
 bool NetworkOptions::asks_for_what_is_not_built() const {
-  return has_rules || has_egress_proxy || has_https_ports;
+  return has_egress_proxy || has_https_ports;
 }
 
 NetworkOptions merged(NetworkOptions base, const NetworkOptions& change) {
@@ -87,6 +87,7 @@ NetworkOptions merged(NetworkOptions base, const NetworkOptions& change) {
   if (change.deny_out) base.deny_out = change.deny_out;
   if (change.allow_public_traffic) base.allow_public_traffic = change.allow_public_traffic;
   if (change.mask_request_host) base.mask_request_host = change.mask_request_host;
+  if (change.rules) base.rules = change.rules;
   return base;
 }
 
@@ -118,6 +119,7 @@ base::Result<> validate(const NetworkOptions& options) {
         "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' "
         "in deny out to block all other traffic.");
   }
+  if (options.rules) SANDLOT_CHECK(validate(*options.rules));
   return {};
 }
 

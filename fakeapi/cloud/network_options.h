@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emulator/base/result.h"
+#include "fakeapi/cloud/network_rules.h"
 
 namespace fakeapi::cloud {
 
@@ -18,15 +19,15 @@ struct NetworkOptions {
   std::optional<std::vector<std::string>> deny_out;   // address or CIDR
   std::optional<bool> allow_public_traffic;
   std::optional<std::string> mask_request_host;
-  bool has_rules = false;         // E2B only, non-empty
-  bool has_egress_proxy = false;  // E2B only, not null
-  bool has_https_ports = false;   // E2B only, non-empty
+  std::optional<NetworkRules> rules;  // E2B only
+  bool has_egress_proxy = false;      // E2B only, not null
+  bool has_https_ports = false;       // E2B only, non-empty
 
-  // One of the three E2B options above, none of which is built.
+  // One of the E2B options above that are not built.
   bool asks_for_what_is_not_built() const;
   // {} and what is not built do not.
   bool says_something() const {
-    return allow_out || deny_out || allow_public_traffic || mask_request_host;
+    return allow_out || deny_out || allow_public_traffic || mask_request_host || rules;
   }
   // The public URLs want the traffic access token (contract-network 3.6).
   bool is_private() const { return !allow_public_traffic.value_or(true); }
@@ -35,7 +36,8 @@ struct NetworkOptions {
 // `change` on top of `base`, member by member: what is absent in `change` stays.
 NetworkOptions merged(NetworkOptions base, const NetworkOptions& change);
 
-// The cloud's checks in its order (mask, denied, allowed, domains); the first error wins.
+// The cloud's checks in its order (mask, denied, allowed, domains, rules); the first error
+// wins.
 // kInvalidArgument.
 base::Result<> validate(const NetworkOptions& options);
 // A private sandbox must be a secure one (contract-network 3.6). kInvalidArgument.

@@ -125,6 +125,22 @@ std::string sandbox_json(const SandboxInfo& sandbox, const std::string& domain) 
 
 namespace {
 
+json rules_value(const NetworkRules& rules) {
+  json value = json::object();
+  for (const auto& [host, list] : rules) {
+    json& of_host = value[host] = json::array();
+    for (const NetworkRule& rule : list) {
+      json item = json::object();
+      if (rule.transform) {
+        json& transform = item["transform"] = json::object();
+        if (rule.transform->headers) transform["headers"] = *rule.transform->headers;
+      }
+      of_host.push_back(std::move(item));
+    }
+  }
+  return value;
+}
+
 // As it was sent; absent lists stay absent (contract-network 2.1).
 json network_value(const NetworkOptions& network) {
   json value = json::object();
@@ -132,6 +148,7 @@ json network_value(const NetworkOptions& network) {
   if (network.deny_out) value["denyOut"] = *network.deny_out;
   if (network.allow_public_traffic) value["allowPublicTraffic"] = *network.allow_public_traffic;
   if (network.mask_request_host) value["maskRequestHost"] = *network.mask_request_host;
+  if (network.rules) value["rules"] = rules_value(*network.rules);
   return value;
 }
 

@@ -24,6 +24,8 @@
 #include "fakeapi/envd/descriptor_limit.h"
 #include "fakeapi/envd/envd_server.h"
 #include "fakeapi/envd/running_timer.h"
+#include "fakeapi/httpbin/httpbin.h"
+#include "fakeapi/httpbin/server.h"
 
 namespace fakeapi::envd {
 
@@ -117,6 +119,7 @@ class Agent {
         state_(options.passwd_path, options.group_path),
         processes_(context.get_executor(), OomScore(std::move(oom_score))),
         server_(state_, processes_),
+        httpbin_(context.get_executor()),
         connections_(context.get_executor()) {
     boost::system::error_code ignored;
     acceptor_.assign(tcp::v6(), listener.release(), ignored);
@@ -165,7 +168,10 @@ class Agent {
                  known.build_id == next.build_id;
     if (!named) SANDLOT_CHECK(write_identity(options_.identity_root, next));
     state_.configuration = std::move(next);
-    return {};
+    bool httpbin = known.serve && known.httpbin && !httpbin_.started();
+    if (!httpbin) return {};
+    SANDLOT_TRY(auto listener, open_listener(httpbin::kPort));
+    return httpbin_.start(std::move(listener));
   }
 
   asio::awaitable<void> reap_children() {
@@ -225,6 +231,7 @@ class Agent {
   SandboxState state_;
   ProcessTable processes_;
   EnvdServer server_;
+  httpbin::Server httpbin_;
   base::TaskGroup connections_;
 };
 

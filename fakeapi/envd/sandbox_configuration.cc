@@ -53,6 +53,7 @@ std::string encode(const SandboxConfiguration& configuration) {
       {"memoryBytes", configuration.memory_bytes},
       {"diskBytes", configuration.disk_bytes},
       {"serve", configuration.serve},
+      {"httpbin", configuration.httpbin},
       {"clock", clock_json(configuration.clock)},
   };
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -73,6 +74,7 @@ base::Result<SandboxConfiguration> decode_configuration(std::string_view message
   read_field(object, "memoryBytes", configuration.memory_bytes);
   read_field(object, "diskBytes", configuration.disk_bytes);
   read_field(object, "serve", configuration.serve);
+  read_field(object, "httpbin", configuration.httpbin);
   if (auto clock = object.find("clock"); clock != object.end()) {
     read_clock(*clock, configuration.clock);
   }

@@ -38,6 +38,7 @@ struct SandboxConfiguration {
   // False: nobody's yet. The agent writes the files by which programs know where they are
   // (contract-envd 5.1), so that the later message need not, and serves nobody.
   bool serve = true;
+  bool httpbin = false;  // beside the daemon, httpbin on port 8080: the template's server
   ClockSetting clock;
 };
 

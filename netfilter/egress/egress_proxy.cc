@@ -43,24 +43,10 @@ base::Result<sockaddr_in> original_destination(int socket) {
   return address;
 }
 
+constexpr char kTlsHandshake = 0x16;
 constexpr std::size_t kScarcePeek = 4U << 10U;
 // Of several addresses, one that does not answer must not use up the time of the others.
 constexpr auto kNextAddressAfter = std::chrono::seconds(2);
-
-// `netns` is where the socket is opened; -1: here.
-base::Task<> connect_to(Connection& connection, Ipv4 address, int netns) {
-  if (netns >= 0) {
-    SANDLOT_CO_TRY(auto socket, open_socket_in(netns, AF_INET, SOCK_STREAM));
-    boost::system::error_code failed;
-    connection.upstream.assign(tcp::v4(), socket.get(), failed);
-    if (failed) co_return base::fail(base::os_error("open upstream socket", failed.value()));
-    (void)socket.release();
-  }
-  tcp::endpoint target(asio::ip::address_v4(address), connection.flow.port);
-  auto [error] = co_await connection.upstream.async_connect(target, base::kUse);
-  if (error) co_return base::fail(base::os_error("connect", error.value()));
-  co_return base::Result<>();
-}
 
 // Neither side waits for more bytes to fill a packet; a peer that vanished is noticed.
 void tune(tcp::socket& socket) {
@@ -146,6 +132,7 @@ base::Result<Flow> EgressProxy::identify(tcp::socket& client, FlowClass kind) {
   flow.kind = kind;
   std::memcpy(flow.address.data(), &target.sin_addr, flow.address.size());
   flow.port = ntohs(target.sin_port);
+  flow.own_door = own_door_ && flow.address == own_door_->address && own_door_->has(flow.port);
   SANDLOT_TRY(flow.machine_local, routes_->is_local(flow.address));
   return flow;
 }
@@ -189,7 +176,8 @@ Decision EgressProxy::judge(const Policy& policy,
   Decision decision = decide(policy, destination, trace);
   bool dns = destination.address == kDnsAddress && destination.port == kDnsPort &&
              hooks_.serve_dns != nullptr;
-  if (decision.allowed && !dns && options_.uplink == Uplink::kNone) {
+  bool own = own_door_ && destination.address == own_door_->address;
+  if (decision.allowed && !dns && !own && options_.uplink == Uplink::kNone) {
     decision = {false, MatchType::kNone, "no internet"};
     if (trace != nullptr) trace->push_back({decision.rule, true});
   }
@@ -223,11 +211,12 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   Flow& flow = connection->flow;
   base::ScopeExit forget([&] { peeked_ -= connection->first_flight.size(); });
   auto policy = policy_of(flow.sandbox.id);
-  if (policy && waits_for_name(*policy, flow)) {
+  if (policy && (waits_for_name(*policy, flow) || (may_have_name(flow) && is_changed(flow)))) {
     (void)co_await base::with_deadline(find_name(*connection), options_.peek_limit, "egress peek");
     policy = policy_of(flow.sandbox.id);  // it may have changed in the meantime
   }
   if (!policy || connection->is_cut) co_return;
+  connection->is_changed = !flow.name.empty() && is_changed(flow);
   Decision& decision = connection->decision.emplace(judge(*policy, destination_of(flow)));
   bool dns = decision.allowed && is_dns(flow) && hooks_.serve_dns != nullptr;
   std::vector<Ipv4> targets;
@@ -245,6 +234,11 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
     co_return;
   }
   tune(connection->upstream);
+  if (connection->is_changed) {
+    std::string first_flight = std::exchange(connection->first_flight, std::string());
+    peeked_ -= first_flight.size();
+    co_return co_await hooks_.carry_changed(*connection, std::move(first_flight));
+  }
   if (!connection->first_flight.empty()) {
     auto bytes = asio::buffer(connection->first_flight);
     auto [error, count] = co_await asio::async_write(connection->upstream, bytes, base::kUse);
@@ -259,7 +253,7 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
 base::Task<> EgressProxy::find_name(Connection& connection) {
   TlsPeek tls;
   HttpPeek http;
-  bool is_tls = connection.flow.kind == FlowClass::kTls;
+  FlowClass& kind = connection.flow.kind;
   std::string& bytes = connection.first_flight;
   boost::system::error_code error;
   connection.client.non_blocking(true, error);
@@ -282,6 +276,10 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
     bytes.append(buffers_->scratch.data(), count);
     peeked_ += count;
     connection.last_activity = std::chrono::steady_clock::now();
+    // At our own door both come to one port.
+    if (kind == FlowClass::kOther)
+      kind = bytes.front() == kTlsHandshake ? FlowClass::kTls : FlowClass::kHttp;
+    bool is_tls = kind == FlowClass::kTls;
     PeekState state = is_tls ? tls.advance(bytes) : http.advance(bytes);
     if (state == PeekState::kNeedMore) continue;
     connection.flow.name = is_tls ? tls.name() : http.name();
@@ -291,10 +289,12 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
 
 // Where an allowed connection is dialled. By name: what the machine's resolver says, never what the
 // sandbox chose, and nothing internal (contract-network 2.8); if only that is left, the connection
-// is denied after all.
+// is denied after all. What its requests are to carry is for the name, too; if it was the address
+// that was allowed, the name's must be as well.
 asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connection) {
   const Flow& flow = connection.flow;
-  if (!connection.decision->by_name()) co_return std::vector<Ipv4>(1, flow.address);
+  if (!connection.decision->by_name() && !connection.is_changed)
+    co_return std::vector<Ipv4>(1, flow.address);
   std::vector<Ipv4> targets;
   if (!hooks_.resolve) co_return targets;
   auto lookup = hooks_.resolve(flow.name);
@@ -306,10 +306,17 @@ asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connectio
         {{"sandbox", flow.sandbox.id}, {"name", flow.name}, {"error", resolved.error().message()}});
     co_return targets;
   }
+  std::optional<Decision> refused;
   for (const Ipv4& address : *resolved) {
-    if (!is_internal(address, is_machine_local(address))) targets.push_back(address);
+    auto objected = objection(connection, address);
+    if (!objected) {
+      targets.push_back(address);
+    } else if (!refused || refused->match == MatchType::kInternal) {
+      refused = std::move(objected);
+    }
   }
-  if (targets.empty() && !resolved->empty()) {
+  if (!targets.empty() || !refused) co_return targets;
+  if (refused->match == MatchType::kInternal) {
     if (auto skipped = internal_lines_.take())
       base::log::warn("egress.internal_address",
                       {{"sandbox", flow.sandbox.id},
@@ -319,9 +326,40 @@ asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connectio
                        {"hint",
                         "the name resolves to an internal address on this machine (VPN or "
                         "split DNS?): denied"}});
-    connection.decision = Decision{false, MatchType::kInternal, "internal"};
   }
+  connection.decision = std::move(*refused);
   co_return targets;
+}
+
+std::optional<Decision> EgressProxy::objection(const Connection& connection, const Ipv4& address) {
+  bool local = is_machine_local(address);
+  if (is_internal(address, local)) return Decision{false, MatchType::kInternal, "internal"};
+  if (connection.decision->by_name()) return std::nullopt;
+  auto policy = policy_of(connection.flow.sandbox.id);
+  Destination there = destination_of(connection.flow);
+  there.address = address;
+  there.machine_local = local;
+  Decision decision = policy ? judge(*policy, there) : Decision();
+  if (decision.allowed) return std::nullopt;
+  return decision;
+}
+
+base::Task<> EgressProxy::connect_to(Connection& connection, Ipv4 address) {
+  bool own = own_door_ && address == own_door_->address;
+  if (own && !own_door_->has(connection.flow.port))
+    co_return base::fail(base::Errc::kUnavailable, "connect: no such port at our own door");
+  if (dial_from_ >= 0 && !own) {
+    SANDLOT_CO_TRY(auto socket, open_socket_in(dial_from_, AF_INET, SOCK_STREAM));
+    boost::system::error_code failed;
+    connection.upstream.assign(tcp::v4(), socket.get(), failed);
+    if (failed) co_return base::fail(base::os_error("open upstream socket", failed.value()));
+    (void)socket.release();
+  }
+  tcp::endpoint target(asio::ip::address_v4(address), connection.flow.port);
+  if (own) target = tcp::endpoint(asio::ip::address_v4::loopback(), own_door_->listens_on);
+  auto [error] = co_await connection.upstream.async_connect(target, base::kUse);
+  if (error) co_return base::fail(base::os_error("connect", error.value()));
+  co_return base::Result<>();
 }
 
 asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4> targets) {
@@ -329,7 +367,7 @@ asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4
   for (std::size_t i = 0; i < targets.size(); ++i) {
     auto limit = end - std::chrono::steady_clock::now();
     if (i + 1 < targets.size()) limit = std::min<decltype(limit)>(limit, kNextAddressAfter);
-    auto connecting = connect_to(connection, targets[i], dial_from_);
+    auto connecting = connect_to(connection, targets[i]);
     auto dialled = co_await base::with_deadline(std::move(connecting), limit, "egress dial");
     if (connection.is_cut) co_return false;
     if (dialled) {
@@ -352,7 +390,10 @@ void EgressProxy::policy_changed(const std::string& sandbox_id) {
   for (const ConnectionPtr& connection : connections_) {
     // Those that wait for their name are judged by the new policy anyway.
     if (connection->flow.sandbox.id != sandbox_id || !connection->decision) continue;
-    Decision now = decide(*policy, destination_of(connection->flow));
+    Destination destination = destination_of(connection->flow);
+    if (connection->is_changed)
+      destination.address = connection->dialled.value_or(destination.address);
+    Decision now = decide(*policy, destination);
     // What was dialled by address was never shown to be the name that is allowed now.
     if (!now.allowed || now.by_name() != connection->decision->by_name())
       connection->cut(CloseReason::kPolicyChanged);

@@ -79,6 +79,12 @@ class EgressProxy {
     // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
     // Optional.
     std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
+    // Whether the requests of a connection are to be changed on their way; with an empty name,
+    // whether its name is worth waiting for. Such a connection is dialled by name as `resolve`
+    // says, and carry_changed() carries it from then on. Both or none.
+    std::function<bool(const Flow& flow)> is_changed;
+    std::function<boost::asio::awaitable<void>(Connection& connection, std::string first_flight)>
+        carry_changed;
     // Told of every judged connection, and of its end. Optional.
     std::function<void(const FlowEvent&)> on_flow;
     std::function<void(const FlowEnd&)> on_end;
@@ -89,6 +95,8 @@ class EgressProxy {
   EgressProxy& operator=(const EgressProxy&) = delete;
   ~EgressProxy();
 
+  // Where the names of the emulator's own domain lead; before the first sandbox.
+  void set_own_door(OwnDoor door) { own_door_ = std::move(door); }
   // Opens the three listeners inside the switch and begins to accept. Takes microseconds.
   base::Result<> start(const SwitchNamespace& network);
   // The sandbox's policy is another one now: resets those of its live connections that it would not
@@ -126,7 +134,11 @@ class EgressProxy {
   void report_end(const Connection& connection);
   base::Task<> find_name(Connection& connection);
   boost::asio::awaitable<std::vector<Ipv4>> targets_of(Connection& connection);
+  // Of an address that its name leads to; nullopt: it may be dialled.
+  std::optional<Decision> objection(const Connection& connection, const Ipv4& address);
+  bool is_changed(const Flow& flow) const { return hooks_.is_changed && hooks_.is_changed(flow); }
   boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);
+  base::Task<> connect_to(Connection& connection, Ipv4 address);
   boost::asio::awaitable<void> close_idle();
 
   boost::asio::any_io_executor executor_;
@@ -134,6 +146,7 @@ class EgressProxy {
   Hooks hooks_;
   // Of the namespace from which is dialled: which addresses are that one's own.
   std::optional<NetlinkSocket> routes_;
+  std::optional<OwnDoor> own_door_;
   int dial_from_ = -1;  // the switch with Uplink::kSwitch, else -1: our own namespace
   std::list<Listener> listeners_;
   std::list<ConnectionPtr> connections_;

@@ -106,6 +106,7 @@ void Connection::cut(CloseReason reason) {
   is_cut = true;
   reset(client);
   reset(upstream);
+  if (on_cut) on_cut();
 }
 
 asio::awaitable<void> relay(Connection& connection, RelayBuffers& buffers) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -35,6 +36,7 @@ struct Connection {
   Flow flow;
   std::optional<Decision> decision;  // none while the name is awaited
   std::string first_flight;          // read to find the name, not yet passed on
+  bool is_changed = false;           // its requests are, by whoever carries it then
   bool is_cut = false;
   std::chrono::steady_clock::time_point last_activity;
   std::uint64_t sent = 0;      // bytes from the sandbox
@@ -43,6 +45,9 @@ struct Connection {
   CloseReason close_reason = CloseReason::kEnded;
   std::uint64_t mark = 0;  // of FlowEvent
   bool reported = false;   // a FlowEvent was
+
+  // Of whoever has taken the sockets over: resets them.
+  std::function<void()> on_cut;
 
   // Resets both sides at once (RST, not FIN); everything that waits on them ends with an error. The
   // first reason stays.

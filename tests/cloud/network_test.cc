@@ -102,7 +102,8 @@ TEST_F(Network, PutChecksLikeCreateAndThenChangesNothing) {
            Row{R"({"denyOut":null})", 400, "validation error: "},
            Row{R"({"allow_internet_access":1})", 400, "validation error: "},
            Row{"nonsense", 400, "Error when parsing request: "},
-           Row{R"({"rules":{"a.com":[]}})", 501, "network"},
+           Row{R"({"rules":{"a_b.-c":[]}})", 400,
+               "Rule domain \"a_b.-c\" is not a valid domain name."},
            Row{R"({"egressProxy":{"address":"a:1"}})", 501, "network"},
        }) {
     CloudAnswer answer = put(id, row.body);
@@ -110,6 +111,24 @@ TEST_F(Network, PutChecksLikeCreateAndThenChangesNothing) {
     EXPECT_EQ(answer.message().rfind(row.message, 0), 0U) << answer.message();
   }
   EXPECT_EQ(detail(id)["network"], json::parse(R"({"denyOut":["1.1.1.1"]})"));
+}
+
+TEST_F(Network, RulesAreShownAsSentAndGoWithTheNextPut) {
+  json rules = json::parse(
+      R"({"a.com":[],"API.b.com":[{"transform":{"headers":{"X-A":"b","Authorization":"c"}}}],)"
+      R"("8080-x.c.test:7463":[{"transform":{}}],"d.com":[{}]})");
+  std::string id = create(R"("network":{"rules":)" + rules.dump() + "}");
+  EXPECT_EQ(detail(id)["network"]["rules"], rules);
+  EXPECT_EQ(put(id, R"({"denyOut":["1.1.1.1"]})").status, 204);
+  EXPECT_FALSE(detail(id)["network"].contains("rules"));
+  EXPECT_EQ(put(id, json{{"rules", rules}}.dump()).status, 204);
+  EXPECT_EQ(detail(id)["network"], (json{{"rules", rules}}));
+  // A connect changes what it names.
+  EXPECT_EQ(
+      post("/sandboxes/" + id + "/connect", R"({"timeout":60,"network":{"rules":{"e.com":[]}}})")
+          .status,
+      200);
+  EXPECT_EQ(detail(id)["network"]["rules"], json::parse(R"({"e.com":[]})"));
 }
 
 TEST_F(Network, PutKnowsUnknownAndPausedSandboxes) {

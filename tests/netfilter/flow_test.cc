@@ -56,5 +56,22 @@ TEST(Flow, Net49WaitsForANameWhereOneMayDecideOrTheAddressIsDenied) {
   EXPECT_FALSE(waits(names, FlowClass::kOther, {9, 9, 9, 9}));
 }
 
+TEST(Flow, OurOwnDoorIsJudgedAsTheWebWhicheverPortItUses) {
+  Policy names = *Policy::compile({{"*.sandlot.test"}, {"0.0.0.0/0"}});
+  Flow flow = flow_to({198, 18, 0, 1});
+  flow.port = 7463;
+  flow.own_door = true;
+  EXPECT_TRUE(may_have_name(flow));
+  EXPECT_TRUE(waits_for_name(names, flow));
+  EXPECT_FALSE(decide(names, destination_of(flow)).allowed);
+  flow.name = "3000-x.sandlot.test";
+  for (FlowClass kind : {FlowClass::kHttp, FlowClass::kTls}) {
+    flow.kind = kind;
+    EXPECT_TRUE(decide(names, destination_of(flow)).by_name());
+  }
+  flow.own_door = false;
+  EXPECT_FALSE(decide(names, destination_of(flow)).allowed) << "a name does not count on this port";
+}
+
 }  // namespace
 }  // namespace netfilter::egress

@@ -4,7 +4,7 @@
 //   sandlot exec --internet fake -- node run.mjs --write-table     runs the network's rows and writes that file
 // Node's own reporter prints each test; the last line is a summary. Files end when their last test does (forceExit): the
 // SDKs leave timers behind that would hold each of them for another minute.
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -16,6 +16,9 @@ const writesTable = process.argv.includes('--write-table')
 const given = process.argv.slice(2).filter((name) => !name.startsWith('--'))
 const every = readdirSync(here).filter((name) => name.endsWith('.test.mjs')).sort()
 const files = given.length ? given : writesTable ? every.filter(isNetworkFile) : every
+
+// For tests that need an emulator of another kind: `sandlot exec` is our parent.
+process.env.SANDLOT_BINARY ??= readlinkSync(`/proc/${process.ppid}/exe`)
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 const failures = []

@@ -68,6 +68,24 @@ TEST_F(ForwarderTest, FailsAtOnceWhenNoResolverCanBeReached) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(900));
 }
 
+TEST_F(ForwarderTest, AnswersItsOwnNamesItselfEvenWithoutInternet) {
+  FakeResolver resolver;
+  Forwarder::Options options;
+  options.internet = false;
+  options.own_name = [](const std::string& name) -> std::optional<std::array<std::uint8_t, 4>> {
+    if (name != "8080-x.sandlot.test") return std::nullopt;
+    return std::array<std::uint8_t, 4>{198, 18, 0, 1};
+  };
+  start({resolver.endpoint()}, options);
+  Bytes reply = ask_udp(port_, make_query("8080-x.Sandlot.test", kTypeA));
+  EXPECT_EQ(tail_of(reply, 4), (Bytes{198, 18, 0, 1}));
+  reply = ask_udp(port_, make_query("8080-x.sandlot.test", kTypeAaaa));
+  EXPECT_EQ(rcode_of(reply), 0);
+  EXPECT_EQ(answers_in(reply), 0);
+  EXPECT_EQ(rcode_of(ask_udp(port_, make_query("api.sandlot.test", kTypeA))), 2);
+  EXPECT_EQ(resolver.asked(), 0);
+}
+
 TEST_F(ForwarderTest, TellsWhoAskedForWhatAndHowItEnded) {
   FakeResolver resolver;
   std::string told;

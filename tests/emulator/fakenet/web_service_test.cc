@@ -107,6 +107,13 @@ TEST_F(WebServiceTest, SendsAsManyBytesAsAskedFor) {
   EXPECT_NE(exchange(get("/bytes/-1")).find("path=/bytes/-1"), std::string::npos);
 }
 
+TEST_F(WebServiceTest, SaysBackTheHeadersOfARequest) {
+  std::string answer =
+      exchange("GET /headers HTTP/1.1\r\nHost: acme.test\r\nx-a: b\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(answer.find("Content-Type: application/json; charset=utf-8\r\n"), std::string::npos);
+  EXPECT_NE(answer.find("\"X-A\": [\n      \"b\"\n    ]"), std::string::npos) << answer;
+}
+
 TEST_F(WebServiceTest, RefusesWhatIsNoRequest) {
   EXPECT_TRUE(exchange("\x16\x03\x01 nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
 }

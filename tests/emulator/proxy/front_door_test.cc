@@ -43,6 +43,30 @@ TEST(FrontDoor, SendsItsOwnPathsToTheControlApiOnlyOnControlPlaneHosts) {
               HasSubstr("The sandbox was not found"));
 }
 
+TEST(FrontDoor, SandboxesReachOneAnotherAndNothingElse) {
+  World world;
+  world.add_sandbox("abc");
+  Server server([](Peer& peer) {
+    while (!peer.read_head().empty()) peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
+  });
+  Peer client = Peer::connect(world.open_for_sandboxes());
+  client.send(get(server.port()));
+  EXPECT_EQ(body_of(client.read_response()), "here");
+  for (const char* request :
+       {"GET /sandboxes HTTP/1.1\r\nHost: api.localhost\r\n\r\n",
+        "DELETE /sandboxes/abc HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /_sandlot/state HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "GET http://api.localhost/sandboxes HTTP/1.1\r\nHost: 1-abc.localhost\r\n\r\n"}) {
+    client.send(request);
+    std::string answer = client.read_response();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 ")) << request;
+    EXPECT_EQ(body_of(answer), "The control plane cannot be reached from a sandbox.\n");
+  }
+  EXPECT_EQ(world.requests.size(), 0U);
+  client.send(get(server.port()));
+  EXPECT_EQ(body_of(client.read_response()), "here");
+}
+
 TEST(FrontDoor, OneConnectionCarriesControlPlaneAndSandboxRequestsInTurn) {
   World world;
   world.add_sandbox("abc");

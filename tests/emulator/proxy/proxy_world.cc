@@ -223,8 +223,9 @@ World::World(FrontDoorOptions options, const TlsContext* tls, SocketOpener open)
 
 namespace {
 
-asio::awaitable<void> stop_both(Listener* listener, FrontDoor* door) {
+asio::awaitable<void> stop_all(Listener* listener, Listener* for_sandboxes, FrontDoor* door) {
   co_await listener->stop();
+  if (for_sandboxes != nullptr) co_await for_sandboxes->stop();
   co_await door->stop();
 }
 
@@ -232,7 +233,7 @@ asio::awaitable<void> stop_both(Listener* listener, FrontDoor* door) {
 
 World::~World() {
   std::promise<void> stopped;
-  asio::co_spawn(context_, stop_both(listener_.get(), door_.get()),
+  asio::co_spawn(context_, stop_all(listener_.get(), for_sandboxes_.get(), door_.get()),
                  [&stopped](const std::exception_ptr&) { stopped.set_value(); });
   bool joined =
       stopped.get_future().wait_for(std::chrono::seconds(10)) == std::future_status::ready;
@@ -242,6 +243,17 @@ World::~World() {
   context_.stop();
   loop_.join();
   EXPECT_EQ(door_->connections(), 0U);
+}
+
+std::uint16_t World::open_for_sandboxes() {
+  on_loop([this] {
+    ListenOptions options{.address = "127.0.0.1", .from_sandboxes = true};
+    auto listener = Listener::open(context_.get_executor(), *door_, options);
+    ASSERT_TRUE(listener.has_value());
+    for_sandboxes_ = std::move(*listener);
+    for_sandboxes_->start();
+  });
+  return for_sandboxes_->port();
 }
 
 void World::on_loop(std::function<void()> work) const {

@@ -88,6 +88,8 @@ class World : public emulator::proxy::SandboxDirectory {
 
   std::uint16_t port() const { return port_; }
   Peer client() const { return Peer::connect(port_); }
+  // Another door to the same, as sandboxes have it: its port.
+  std::uint16_t open_for_sandboxes();
   std::shared_ptr<emulator::proxy::LiveConnections> add_sandbox(const std::string& id,
                                                                 bool paused = false);
   void set_ingress(const std::string& id, emulator::proxy::IngressRules rules);
@@ -117,6 +119,7 @@ class World : public emulator::proxy::SandboxDirectory {
   std::map<std::string, std::shared_ptr<emulator::proxy::IngressRules>> ingress_;
   std::unique_ptr<emulator::proxy::FrontDoor> door_;
   std::unique_ptr<emulator::proxy::Listener> listener_;
+  std::unique_ptr<emulator::proxy::Listener> for_sandboxes_;
   std::uint16_t port_ = 0;
   std::thread loop_;
 };

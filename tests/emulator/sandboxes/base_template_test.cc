@@ -196,6 +196,22 @@ TEST_F(SmallMachine, SecretsStayBehind) {
   EXPECT_FALSE(fs::is_symlink(fs::symlink_status(made->rootfs / "etc/alternatives/editor")));
 }
 
+TEST_F(SmallMachine, RootsOfOursAreTrustedInAllPlacesBesideTheMachines) {
+  put("etc/ssl/certs/ca-certificates.crt", "machine's\n");
+  const std::vector<TrustedRoot> roots = {{"sandlot-one", "one\n", "11111111"},
+                                          {"sandlot-two", "two\n", "22222222"}};
+  auto made = derive_base_template(directory_ / "base", host(), roots);
+  ASSERT_TRUE(made) << made.error().message();
+  auto text = [&](const char* path) { return base::read_file(made->rootfs / path).value_or("?"); };
+  EXPECT_EQ(text("etc/ssl/certs/ca-certificates.crt"), "machine's\none\ntwo\n");
+  EXPECT_EQ(text("etc/ssl/certs/22222222.0"), "two\n");
+  EXPECT_EQ(text("etc/ssl/sandlot-roots.pem"), "one\ntwo\n");
+  EXPECT_THAT(text("etc/profile.d/sandlot-roots.sh"), HasSubstr("/etc/ssl/sandlot-roots.pem"));
+  auto other = derive_base_template(directory_ / "base", host(), {roots[0]});
+  ASSERT_TRUE(other);
+  EXPECT_NE(other->rootfs, made->rootfs);
+}
+
 TEST_F(SmallMachine, AChangeOfTheMachineMakesANewVersionAndKeepsTheOld) {
   auto first = derive_base_template(directory_ / "base", host());
   ASSERT_TRUE(first) << first.error().message();

@@ -451,6 +451,34 @@ TEST_F(LocalSandboxServiceTest, Net58SetNetworkReplacesThePolicyWhole) {
   EXPECT_EQ(changed, (std::vector<std::string>{id, id}));
 }
 
+TEST_F(LocalSandboxServiceTest, HeaderRulesFollowWhatTheNetworkOptionsSay) {
+  auto rules = [](const char* host, cloud::StringMap headers) {
+    cloud::NetworkOptions options;
+    options.rules = {{host, {cloud::NetworkRule{cloud::NetworkTransform{std::move(headers)}}}}};
+    return options;
+  };
+  cloud::NewSandbox request;
+  request.template_id = "base";
+  request.network = rules("A.com", {{"X", "one"}});
+  auto made = run(service->create(request));
+  ASSERT_TRUE(made);
+  const std::string id = made->sandbox_id;
+  ASSERT_TRUE(service->rules_of(id));
+  EXPECT_EQ(service->rules_of(id)->of("a.com", 443).set.front().second, "one");
+  ASSERT_TRUE(run(service->pause(id, true)));
+  ASSERT_TRUE(run(service->connect(id, 60s, lists({}, {"1.1.1.1"}))));
+  EXPECT_TRUE(service->rules_of(id)) << "what a connect does not name stays";
+  ASSERT_TRUE(run(service->connect(id, 60s, rules("b.com:7463", {{"X", "two"}}))));
+  EXPECT_FALSE(service->rules_of(id)->concern("a.com", 443));
+  EXPECT_TRUE(service->rules_of(id)->concern("b.com", 7463));
+  EXPECT_FALSE(open(id));
+  ASSERT_TRUE(run(service->set_network(id, cloud::NetworkOptions(), std::nullopt)));
+  EXPECT_EQ(service->rules_of(id), nullptr);
+  ASSERT_TRUE(run(service->set_network(id, rules("a.com", {}), std::nullopt)));
+  EXPECT_EQ(service->rules_of(id), nullptr) << "without a header there is nothing to look for";
+  EXPECT_EQ(service->rules_of("inobody"), nullptr);
+}
+
 TEST_F(LocalSandboxServiceTest, AChangeOfNamesOnlyDoesNotTouchTheKernel) {
   std::string id = make();
   ASSERT_TRUE(run(service->set_network(id, lists({"a.com"}, {"0.0.0.0/0"}), std::nullopt)));
