@@ -37,11 +37,8 @@
 namespace emulator {
 
 namespace asio = boost::asio;
-namespace fs = std::filesystem;
 using base::Errc;
-using base::Result;
 using base::Task;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -261,12 +258,10 @@ Application::Step Application::open_front_door() {
 
   control_ =
       std::make_unique<control::ControlApi>(*this, control_hosts(options_), options_.control_token);
-  for (auto& route : fakenet::control_routes(network_->internet()))
-    control_->add_route(route.method, route.path, std::move(route.handler));
-  for (auto& route : decisions::control_routes(network_->decisions(), network_->explain_lookups()))
-    control_->add_route(route.method, route.path, std::move(route.handler));
-  for (auto& route : instruments_.routes(*service_, *this))
-    control_->add_route(route.method, route.path, std::move(route.handler));
+  control_->add_routes(fakenet::control_routes(network_->internet()));
+  control_->add_routes(
+      decisions::control_routes(network_->decisions(), network_->explain_lookups()));
+  control_->add_routes(instruments_.routes(*service_, *this));
   auto cloud = [this](const auto& head, auto& connection) {
     return cloud_->handle(head, connection);
   };
@@ -458,12 +453,7 @@ Task<> Application::change_clock(control::ClockChange change) {
   if (change.reset) clock_.reset();
   if (change.freeze) *change.freeze ? clock_.freeze() : clock_.thaw();
   // The agents before the deadlines: what a woken one does must not meet an agent in the past.
-  fakeapi::envd::ClockSetting setting;
-  auto since_epoch = [](base::TimePoint time) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  };
-  setting.offset_ms = (clock_.offset() + change.advance).count();
-  if (auto frozen = clock_.frozen_at()) setting.frozen_ms = since_epoch(*frozen + change.advance);
+  auto setting = agents_clock(clock_, change.advance);
   co_await service_->clock_changed(setting);
   clock_.advance(change.advance);
   co_return base::Result<>();
@@ -476,13 +466,13 @@ control::StateReport Application::count(const netfilter::NetworkCounts& network)
     report.sandboxes.emplace_back(info.sandbox_id, paused ? "paused" : "running");
   }
   auto objects = namespaces::count_objects(options_.data_dir, instance_);
-  report.counts.emplace_back("sandboxes", service_->size());
-  report.counts.emplace_back("blanks", blanks_->ready());
-  report.counts.emplace_back("netns", slots_->alive());
-  report.counts.emplace_back("links", network.links);
-  report.counts.emplace_back("rules", network.rules);
-  report.counts.emplace_back(
-      "mounts", count_mounts(options_.data_dir) + count_mounts(instance_directory_.path));
+  report.counts = {
+      {"sandboxes", service_->size()},
+      {"blanks", blanks_->ready()},
+      {"netns", slots_->alive()},
+      {"links", network.links},
+      {"rules", network.rules},
+      {"mounts", count_mounts(options_.data_dir) + count_mounts(instance_directory_.path)}};
   if (objects) {
     report.counts.emplace_back("cgroups", objects->cgroups);
     report.counts.emplace_back("directories", objects->directories + objects->trash);

@@ -42,6 +42,17 @@ std::vector<std::string> control_hosts(const config::Options& options) {
   return hosts;
 }
 
+fakeapi::envd::ClockSetting agents_clock(const base::MovableClock& clock,
+                                         std::chrono::milliseconds advance) {
+  fakeapi::envd::ClockSetting setting;
+  setting.offset_ms = (clock.offset() + advance).count();
+  if (auto frozen = clock.frozen_at()) {
+    auto time = (*frozen + advance).time_since_epoch();
+    setting.frozen_ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  }
+  return setting;
+}
+
 std::size_t count_mounts(const std::filesystem::path& below) {
   std::ifstream table("/proc/self/mountinfo");
   std::size_t count = 0;

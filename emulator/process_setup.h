@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "emulator/base/movable_clock.h"
 #include "emulator/config/options.h"
 #include "emulator/sandboxes/blank_pool.h"
+#include "fakeapi/envd/sandbox_configuration.h"
 #include "netfilter/machine_uplink.h"
 
 namespace emulator {
@@ -25,6 +27,10 @@ void collect_garbage_of_others(const std::filesystem::path& run_dir,
 
 // By which names the control API answers.
 std::vector<std::string> control_hosts(const config::Options& options);
+
+// What the agents are told before `clock` goes on by `advance`.
+fakeapi::envd::ClockSetting agents_clock(const base::MovableClock& clock,
+                                         std::chrono::milliseconds advance);
 
 // Lines of our mount table below a directory.
 std::size_t count_mounts(const std::filesystem::path& below);

@@ -50,6 +50,12 @@ ControlApi::ControlApi(ControlPort& port, std::vector<std::string> hosts, std::s
   route("POST", "/_sandlot/clock", &ControlApi::change_clock);
 }
 
+void ControlApi::add_routes(std::vector<ControlRoute> routes) {
+  for (ControlRoute& route : routes) {
+    add_route(std::move(route.method), route.path, std::move(route.handler));
+  }
+}
+
 void ControlApi::add_route(std::string method, std::string_view path, http::RouteHandler handler) {
   router_.add(std::move(method), path, std::move(handler));
 }

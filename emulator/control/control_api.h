@@ -10,6 +10,7 @@
 
 #include "emulator/base/result.h"
 #include "emulator/control/clock_body.h"
+#include "emulator/control/route.h"
 #include "fakeapi/http/connection.h"
 #include "fakeapi/http/router.h"
 
@@ -41,6 +42,7 @@ class ControlApi {
   ControlApi(ControlPort& port, std::vector<std::string> hosts, std::string token);
   // Adds a route of another part ("/_sandlot/..."), behind the same checks. Before the first
   // request.
+  void add_routes(std::vector<ControlRoute> routes);
   void add_route(std::string method, std::string_view path, fakeapi::http::RouteHandler handler);
   // One request, one response. Paths begin with "/_sandlot/".
   boost::asio::awaitable<void> handle(const fakeapi::http::RequestHead& head,
