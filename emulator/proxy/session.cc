@@ -191,7 +191,8 @@ asio::awaitable<bool> Session::serve_request(std::size_t head_size) {
     if (faulted != Faulted::kNo) co_return faulted == Faulted::kAnswered;
   }
   if (target.kind == Target::Kind::kSandbox) co_return co_await to_sandbox(target, head_size);
-  co_return co_await to_handler(control ? door_.parts_.control : door_.parts_.cloud);
+  const auto& handler = control ? door_.parts_.control : door_.parts_.cloud;
+  co_return co_await to_handler(handler);
 }
 
 asio::awaitable<Session::Faulted> Session::suffer(const Target& target, std::size_t head_size) {

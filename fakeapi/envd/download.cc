@@ -250,7 +250,8 @@ asio::awaitable<void> send_identity(HttpCall& call, const OpenFile& file, http::
     call.common = std::move(head.headers);
     call.common.remove("Last-Modified");
     call.common.set("Content-Range", "bytes */" + std::to_string(file.size));
-    co_await send_text(call, 416, ranges ? "invalid range: failed to overlap" : "invalid range");
+    std::string_view reason = ranges ? "invalid range: failed to overlap" : "invalid range";
+    co_await send_text(call, 416, std::string(reason));
     co_return;
   }
   std::uint64_t total = 0;

@@ -143,9 +143,10 @@ TEST(Architecture, HeavyLibrariesStayWhereTheyBelong) {
   }
 }
 
-// g++ 12 destroys temporaries twice when a braced aggregate or a capturing lambda stands between
-// co_await and ';'.
-TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
+// g++ 12 destroys temporaries twice when a braced aggregate, a capturing lambda or a conditional
+// expression that makes an object stands between co_await and ';'.
+TEST(Toolchain, NothingBracedOrConditionalStandsBetweenCoAwaitAndSemicolon) {
+  static const std::regex text(R"("(\\.|[^"\\])*")");
   for (const Source& source : product()) {
     std::string statement;
     for (std::size_t i = 0; i < source.lines.size(); ++i) {
@@ -166,6 +167,8 @@ TEST(Toolchain, NothingBracedStandsBetweenCoAwaitAndSemicolon) {
       EXPECT_EQ(statement.find('{'), std::string::npos)
           << source.path << ":" << i + 1 << ": " << statement;
       EXPECT_FALSE(std::regex_search(statement, std::regex(R"(\[[&=\w, ]*\]\s*\()")))
+          << source.path << ":" << i + 1 << ": " << statement;
+      EXPECT_EQ(std::regex_replace(statement, text, "").find('?'), std::string::npos)
           << source.path << ":" << i + 1 << ": " << statement;
       statement.clear();
     }
