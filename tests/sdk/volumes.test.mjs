@@ -108,6 +108,27 @@ eachSdk('volumes', (sdk) => {
     await outside.kill()
   })
 
+  it('a clone shares it, a reset keeps it, a snapshot does not hold it', async (t) => {
+    if (!Sandbox.clone) return
+    const { made, openWith } = await volume(t, sdk)
+    const source = await openWith({ volumeMounts: { '/data': made } })
+    await source.files.write('/data/file', 'before')
+    const [clone] = (await Sandbox.clone(source.sandboxId)).sandboxes
+    t.after(() => clone.kill())
+    await clone.files.write('/data/file', 'of the clone')
+    assert.equal(await source.files.read('/data/file'), 'of the clone')
+    await failure(Volume.destroy(made.volumeId), VolumeError, /409.*mounted/)
+    await source.files.write('/home/user/own', 'x')
+    assert.equal(await source.reset(), true)
+    assert.equal(await output(source, 'cat /data/file; echo; ls /home/user/own 2>&1 | grep -c "No such"'), 'of the clone\n1')
+    const snapshot = await source.createSnapshot()
+    t.after(() => Sandbox.deleteSnapshot(snapshot.snapshotId))
+    const copy = await Sandbox.create(snapshot.snapshotId)
+    assert.equal(await output(copy, 'ls -A /data | wc -l'), '0')
+    await copy.kill()
+    await clone.kill()
+  })
+
   it('bad mounts at create: every problem at once, and no sandbox', async (t) => {
     const { made } = await volume(t, sdk)
     const bad = (mounts) => failure(Sandbox.create({ volumeMounts: mounts }), SandboxError, /^400: invalid mounts:/)
