@@ -262,9 +262,10 @@ END
     bombs = processes().size();
   }
   EXPECT_GE(bombs, 60U) << "nothing burns";
+  // Served, that is: how fast depends on what else the machine does.
   auto begun = std::chrono::steady_clock::now();
   expect_neighbour();
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 20s);
   // 404: the kernel has ended the agent before us.
   int deleted = emulator_->api("DELETE", "/sandboxes/" + id_).status;
   EXPECT_TRUE(deleted == 204 || deleted == 404) << deleted;
