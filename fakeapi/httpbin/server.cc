@@ -15,7 +15,8 @@ using asio::ip::tcp;
 namespace {
 
 asio::awaitable<void> serve(std::unique_ptr<http::ByteStream> stream) {
-  co_await http::serve_connection(*stream, answer);
+  const http::Handler handler = answer;
+  co_await http::serve_connection(*stream, handler);
 }
 
 }  // namespace

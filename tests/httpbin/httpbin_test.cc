@@ -41,7 +41,8 @@ class Httpbin : public testing::Test {
   std::string exchange(const std::string& request) {
     auto [client, server] = make_memory_streams(context_.get_executor());
     base::TaskGroup tasks(context_.get_executor());
-    tasks.spawn("server", http::serve_connection(*server, httpbin::answer));
+    const http::Handler handler = httpbin::answer;
+    tasks.spawn("server", http::serve_connection(*server, handler));
     std::string text = run_task(context_, talk(client.get(), request));
     run_task(context_, tasks.join());
     return text;

@@ -80,8 +80,10 @@ class FakeContainer final : public namespaces::Container {
     co_return base::Result<>();
   }
   base::Task<> exited() override {
+    // The container may be gone when the wait ends.
+    std::shared_ptr<const bool> dead = dead_;
     co_await exit_.async_wait(base::kUse);
-    if (!dead_) co_return base::fail(base::Errc::kCanceled, "cancelled");
+    if (!*dead) co_return base::fail(base::Errc::kCanceled, "cancelled");
     co_return base::Result<>();
   }
   base::Result<> set_memory(int megabytes) override {
@@ -103,7 +105,7 @@ class FakeContainer final : public namespaces::Container {
     return {};
   }
   void die() {
-    dead_ = true;
+    *dead_ = true;
     exit_.cancel();
   }
 
@@ -131,7 +133,7 @@ class FakeContainer final : public namespaces::Container {
   base::UniqueFd ours_;
   std::shared_ptr<Socket> agent_;
   boost::asio::steady_timer exit_;
-  bool dead_ = false;
+  std::shared_ptr<bool> dead_ = std::make_shared<bool>(false);
 };
 
 class FakeRuntime final : public namespaces::ContainerRuntime {
