@@ -43,9 +43,7 @@ struct FakeWorld {
 class FakeContainer final : public namespaces::Container {
  public:
   FakeContainer(boost::asio::any_io_executor executor, FakeWorld& world, std::string id)
-      : world_(world),
-        id_(std::move(id)),
-        exit_(executor, boost::asio::steady_timer::time_point::max()) {
+      : world_(world), id_(std::move(id)), exit_(std::make_shared<Exit>(executor)) {
     auto pair = base::make_socketpair(SOCK_SEQPACKET);
     ours_ = std::move(pair->first);
     agent_ = std::make_shared<Socket>(executor, pair->second.release());
@@ -56,6 +54,7 @@ class FakeContainer final : public namespaces::Container {
   ~FakeContainer() override {
     boost::system::error_code ignored;
     agent_->close(ignored);
+    exit_->told.cancel();
     --world_.alive;
   }
   const std::string& id() const override { return id_; }
@@ -81,9 +80,9 @@ class FakeContainer final : public namespaces::Container {
   }
   base::Task<> exited() override {
     // The container may be gone when the wait ends.
-    std::shared_ptr<const bool> dead = dead_;
-    co_await exit_.async_wait(base::kUse);
-    if (!*dead) co_return base::fail(base::Errc::kCanceled, "cancelled");
+    std::shared_ptr<Exit> exit = exit_;
+    co_await exit->told.async_wait(base::kUse);
+    if (!exit->dead) co_return base::fail(base::Errc::kCanceled, "cancelled");
     co_return base::Result<>();
   }
   base::Result<> set_memory(int megabytes) override {
@@ -105,11 +104,17 @@ class FakeContainer final : public namespaces::Container {
     return {};
   }
   void die() {
-    *dead_ = true;
-    exit_.cancel();
+    exit_->dead = true;
+    exit_->told.cancel();
   }
 
  private:
+  struct Exit {
+    explicit Exit(boost::asio::any_io_executor executor)
+        : told(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
+    boost::asio::steady_timer told;
+    bool dead = false;
+  };
   using Socket = boost::asio::posix::stream_descriptor;
   static boost::asio::awaitable<void> answer(std::shared_ptr<Socket> agent, FakeWorld* world) {
     std::array<char, 8192> message{};
@@ -132,8 +137,7 @@ class FakeContainer final : public namespaces::Container {
   std::string id_;
   base::UniqueFd ours_;
   std::shared_ptr<Socket> agent_;
-  boost::asio::steady_timer exit_;
-  std::shared_ptr<bool> dead_ = std::make_shared<bool>(false);
+  std::shared_ptr<Exit> exit_;
 };
 
 class FakeRuntime final : public namespaces::ContainerRuntime {
