@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "fakeapi/http/connection.h"
 #include "fakeapi/http/message.h"
 #include "fakeapi/http/router.h"
 
@@ -20,5 +21,10 @@ struct ControlRoute {
 fakeapi::http::Response json_response(int status, std::string json);
 // {"code": <status>, "message": "..."}
 fakeapi::http::Response error_response(int status, std::string_view message);
+
+// Answers with lines of JSON, as `lines` writes them to the connection, until it ends or the client
+// leaves. The connection is closed then.
+boost::asio::awaitable<void> stream_lines(fakeapi::http::ServerConnection& connection,
+                                          boost::asio::awaitable<void> lines);
 
 }  // namespace emulator::control

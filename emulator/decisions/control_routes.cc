@@ -1,6 +1,5 @@
 #include "emulator/decisions/control_routes.h"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <nlohmann/json.hpp>
 
 #include "emulator/decisions/explain.h"
@@ -109,17 +108,8 @@ asio::awaitable<void> send_log(http::RoutedRequest request, DecisionLog* log, Lo
     co_await request.connection.send(std::move(response));
     co_return;
   }
-  http::ResponseHead head;
-  head.status = 200;
-  head.headers.add("Content-Type", "application/x-ndjson");
-  head.headers.add("Cache-Control", "no-store");
-  auto begun = co_await request.connection.begin(std::move(head));
-  if (begun) begun = co_await request.connection.write("");
-  if (!begun) co_return;
-  using asio::experimental::awaitable_operators::operator||;
   auto lines = follow(request.connection, *log, std::move(*filter));
-  co_await (std::move(lines) || request.connection.wait_for_disconnect());
-  request.connection.close_after_response();
+  co_await control::stream_lines(request.connection, std::move(lines));
 }
 
 // ---- Explain.

@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <nlohmann/json.hpp>
 
 namespace emulator::journal {
@@ -96,17 +95,8 @@ asio::awaitable<void> show(http::RoutedRequest request, RequestJournal* journal)
     co_await request.connection.send(std::move(response));
     co_return;
   }
-  http::ResponseHead head;
-  head.status = 200;
-  head.headers.add("Content-Type", "application/x-ndjson");
-  head.headers.add("Cache-Control", "no-store");
-  auto begun = co_await request.connection.begin(std::move(head));
-  if (begun) begun = co_await request.connection.write("");
-  if (!begun) co_return;
-  using asio::experimental::awaitable_operators::operator||;
   auto lines = follow(request.connection, *journal, first);
-  co_await (std::move(lines) || request.connection.wait_for_disconnect());
-  request.connection.close_after_response();
+  co_await control::stream_lines(request.connection, std::move(lines));
 }
 
 }  // namespace
