@@ -89,32 +89,6 @@ class ChangingProxy {
   std::thread thread_;
 };
 
-std::string http(const std::string& host) {
-  return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
-}
-std::string tls(const std::string& name) {
-  return record(hello(sni(name)));
-}
-
-TcpServer::Serve echo(std::string label) {
-  return [label = std::move(label)](int connection) {
-    send_text(connection, label + "|" + read_once(connection));
-  };
-}
-
-// What the far end makes of `text`; "" = closed without a byte.
-std::string exchange(const World& world,
-                     const char* address,
-                     std::uint16_t port,
-                     const std::string& text) {
-  auto client = connect_from(world.a.netns.get(), address, port);
-  if (!client) return "(not connected)";
-  send_text(client->get(), text);
-  ::shutdown(client->get(), SHUT_WR);
-  std::string answer = read_to_end(client->get());
-  return answer == "(reset)" ? "" : answer;
-}
-
 struct Servers {
   explicit Servers(World& world)
       : http_server(world.internet.get(), kWebServer, 80, echo("web")),
@@ -129,13 +103,13 @@ TEST(EgressChanged, WhatIsMeantForANameGoesToTheNameWhereverTheSandboxSaysItIs) 
   World world;
   Servers servers(world);
   ChangingProxy proxy(world);
-  EXPECT_EQ(exchange(world, kWebServer, 80, http("api.test")), "web|changed " + http("api.test"));
-  EXPECT_EQ(exchange(world, kOther, 80, http("api.test")), "web|changed " + http("api.test"));
-  EXPECT_EQ(exchange(world, kOther, 443, tls("api.test")), "web|changed " + tls("api.test"));
+  EXPECT_EQ(exchange(world.a, kWebServer, 80, http("api.test")), "web|changed " + http("api.test"));
+  EXPECT_EQ(exchange(world.a, kOther, 80, http("api.test")), "web|changed " + http("api.test"));
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("api.test")), "web|changed " + tls("api.test"));
   EXPECT_EQ(servers.other_http.accepted() + servers.other_tls.accepted(), 0);
-  EXPECT_EQ(exchange(world, kOther, 443, tls("else.test")), "other|" + tls("else.test"));
-  EXPECT_EQ(exchange(world, kOther, 443, "no tls"), "other|no tls");
-  EXPECT_EQ(exchange(world, kOther, 443, tls("inner.test")), "");
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("else.test")), "other|" + tls("else.test"));
+  EXPECT_EQ(exchange(world.a, kOther, 443, "no tls"), "other|no tls");
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("inner.test")), "");
   EXPECT_EQ(servers.private_tls.accepted(), 0);
 }
 
@@ -144,12 +118,12 @@ TEST(EgressChanged, ThePolicySpeaksAboutTheNamesAddressToo) {
   Servers servers(world);
   ChangingProxy proxy(world);
   proxy.set({}, {kWebServer});
-  EXPECT_EQ(exchange(world, kWebServer, 443, tls("api.test")), "");
-  EXPECT_EQ(exchange(world, kOther, 443, tls("api.test")), "");
+  EXPECT_EQ(exchange(world.a, kWebServer, 443, tls("api.test")), "");
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("api.test")), "");
   EXPECT_EQ(servers.tls_server.accepted(), 0);
-  EXPECT_EQ(exchange(world, kOther, 443, tls("else.test")), "other|" + tls("else.test"));
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("else.test")), "other|" + tls("else.test"));
   proxy.set({"api.test"}, {"0.0.0.0/0"});
-  EXPECT_EQ(exchange(world, kOther, 443, tls("api.test")), "web|changed " + tls("api.test"));
+  EXPECT_EQ(exchange(world.a, kOther, 443, tls("api.test")), "web|changed " + tls("api.test"));
 }
 
 // The own door's server, on this machine's loopback.
@@ -169,13 +143,13 @@ TEST(EgressOwnDoor, AnswersOnItsPortsAlsoWithoutInternet) {
   ChangingProxy proxy(world, options);
   const std::string hello = tls("3000-x.sandlot.test");
   for (std::uint16_t port : {std::uint16_t{443}, kDoorPort}) {
-    EXPECT_EQ(exchange(world, kDoor, port, hello), "door|" + hello);
+    EXPECT_EQ(exchange(world.a, kDoor, port, hello), "door|" + hello);
   }
-  EXPECT_EQ(exchange(world, kDoor, 80, http("x")), "door|" + http("x"));
-  EXPECT_EQ(exchange(world, kDoor, kDoorPort, http("x")), "door|" + http("x"));
-  EXPECT_EQ(exchange(world, kDoor, 22, "x"), "");
-  EXPECT_EQ(exchange(world, kDoor, kReallyListensOn, "x"), "");
-  EXPECT_EQ(exchange(world, kOther, 80, http("x")), "");
+  EXPECT_EQ(exchange(world.a, kDoor, 80, http("x")), "door|" + http("x"));
+  EXPECT_EQ(exchange(world.a, kDoor, kDoorPort, http("x")), "door|" + http("x"));
+  EXPECT_EQ(exchange(world.a, kDoor, 22, "x"), "");
+  EXPECT_EQ(exchange(world.a, kDoor, kReallyListensOn, "x"), "");
+  EXPECT_EQ(exchange(world.a, kOther, 80, http("x")), "");
 }
 
 TEST(EgressOwnDoor, IsUnderThePolicyLikeTheInternet) {
@@ -186,17 +160,17 @@ TEST(EgressOwnDoor, IsUnderThePolicyLikeTheInternet) {
   const std::string request = http("3000-x.sandlot.test:7463");
   proxy.set({}, {"0.0.0.0/0"});
   for (std::uint16_t port : {std::uint16_t{443}, kDoorPort}) {
-    EXPECT_EQ(exchange(world, kDoor, port, hello), "");
-    EXPECT_EQ(exchange(world, kDoor, port, request), "");
+    EXPECT_EQ(exchange(world.a, kDoor, port, hello), "");
+    EXPECT_EQ(exchange(world.a, kDoor, port, request), "");
   }
   EXPECT_EQ(door.server.accepted(), 0);
   proxy.set({"*.sandlot.test"}, {"0.0.0.0/0"});
-  EXPECT_EQ(exchange(world, kDoor, kDoorPort, hello), "door|" + hello);
-  EXPECT_EQ(exchange(world, kDoor, kDoorPort, request), "door|" + request);
-  EXPECT_EQ(exchange(world, kDoor, 443, hello), "door|" + hello);
-  EXPECT_EQ(exchange(world, kDoor, kDoorPort, tls("else.test")), "");
+  EXPECT_EQ(exchange(world.a, kDoor, kDoorPort, hello), "door|" + hello);
+  EXPECT_EQ(exchange(world.a, kDoor, kDoorPort, request), "door|" + request);
+  EXPECT_EQ(exchange(world.a, kDoor, 443, hello), "door|" + hello);
+  EXPECT_EQ(exchange(world.a, kDoor, kDoorPort, tls("else.test")), "");
   // A name of ours leads here, wherever the sandbox says it is.
-  EXPECT_EQ(exchange(world, kOther, 443, hello), "door|" + hello);
+  EXPECT_EQ(exchange(world.a, kOther, 443, hello), "door|" + hello);
 }
 
 }  // namespace

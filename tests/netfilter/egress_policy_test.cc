@@ -117,33 +117,6 @@ long segments(const World& world) {
   }
 }
 
-std::string http(const std::string& host) {
-  return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
-}
-std::string tls(const std::string& name) {
-  return record(hello(sni(name)));
-}
-
-// Answers every first read with its own address, and what it read.
-TcpServer::Serve echo(std::string label) {
-  return [label = std::move(label)](int connection) {
-    send_text(connection, label + "|" + read_once(connection));
-  };
-}
-
-// What the far end makes of `text`; "" = closed without a byte.
-std::string exchange(const Slot& slot,
-                     const char* address,
-                     std::uint16_t port,
-                     const std::string& text) {
-  auto client = connect_from(slot.netns.get(), address, port);
-  if (!client) return "(not connected)";
-  send_text(client->get(), text);
-  ::shutdown(client->get(), SHUT_WR);
-  std::string answer = read_to_end(client->get());
-  return answer == "(reset)" ? "" : answer;
-}
-
 struct Servers {
   explicit Servers(World& world)
       : http_server(world.internet.get(), kWebServer, 80, echo("web")),

@@ -40,4 +40,12 @@ inline std::string records(const std::string& handshake, std::size_t size) {
   return text;
 }
 
+// The first flight of a client that asks for this name: plain http, and TLS.
+inline std::string http(const std::string& host) {
+  return "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+}
+inline std::string tls(const std::string& name) {
+  return record(hello(sni(name)));
+}
+
 }  // namespace netfilter::tests

@@ -206,6 +206,24 @@ TcpServer::Serve greet(std::string text) {
   };
 }
 
+TcpServer::Serve echo(std::string label) {
+  return [label = std::move(label)](int connection) {
+    send_text(connection, label + "|" + read_once(connection));
+  };
+}
+
+std::string exchange(const Slot& slot,
+                     const char* address,
+                     std::uint16_t port,
+                     const std::string& text) {
+  auto client = connect_from(slot.netns.get(), address, port);
+  if (!client) return "(not connected)";
+  send_text(client->get(), text);
+  ::shutdown(client->get(), SHUT_WR);
+  std::string answer = read_to_end(client->get());
+  return answer == "(reset)" ? "" : answer;
+}
+
 World::World(SwitchPorts ports) {
   std::string pattern =
       (std::filesystem::temp_directory_path() / "sandlot-netfilter-XXXXXX").string();

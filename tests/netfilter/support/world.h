@@ -84,6 +84,14 @@ void answer_after_end(int connection);
 // Says its name and waits for the client to hang up.
 TcpServer::Serve greet(std::string text);
 
+// Answers the first read with its label, and what it read.
+TcpServer::Serve echo(std::string label);
+// What the far end makes of `text`; "" = closed without a byte.
+std::string exchange(const Slot& slot,
+                     const char* address,
+                     std::uint16_t port,
+                     const std::string& text);
+
 struct World {
   explicit World(SwitchPorts ports = {});
   ~World();
