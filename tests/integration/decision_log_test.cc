@@ -302,7 +302,7 @@ TEST(Explain, TheCommandPrintsTheVerdictAndTheRule) {
   std::string sandbox = emulator.create(network({}, {"0.0.0.0/0"}));
   auto sandlot = [&](std::vector<std::string> arguments) {
     base::ToolSpec spec;
-    spec.argv = {SANDLOT_BINARY, "explain", "--run-dir", dir.path() / "run"};
+    spec.argv = {emulator_binary(), "explain", "--run-dir", dir.path() / "run"};
     spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
     auto output = base::run_tool(spec);
     EXPECT_TRUE(output);

@@ -133,6 +133,22 @@ HttpAnswer request(int port,
   return answer;
 }
 
+std::string emulator_binary() {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody here sets variables
+  const char* other = std::getenv("SANDLOT_TEST_BINARY");
+  return other != nullptr ? other : SANDLOT_BINARY;
+}
+
+base::ToolOutput sandlot(const fs::path& dir, const std::vector<std::string>& words) {
+  base::ToolSpec spec;
+  spec.argv = {emulator_binary()};
+  spec.argv.insert(spec.argv.end(), words.begin(), words.end());
+  spec.argv.insert(spec.argv.end(), {"--data-dir", dir / "data", "--run-dir", dir / "run"});
+  auto output = base::run_tool(spec);
+  EXPECT_TRUE(output);
+  return output.value_or(base::ToolOutput{});
+}
+
 TempDir::TempDir() {
   std::string pattern = "/var/tmp/sandlot-test-XXXXXX";
   const char* made = ::mkdtemp(pattern.data());
@@ -141,8 +157,11 @@ TempDir::TempDir() {
 }
 
 TempDir::~TempDir() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  // What a kill left is the test's to collect: by the next start, or by gc.
+  for (const std::string& left : kernel_leftovers(path_)) ADD_FAILURE() << "left behind: " << left;
+  std::error_code error;
+  fs::remove_all(path_, error);
+  EXPECT_FALSE(error) << path_ << ": " << error.message();
 }
 
 EmulatorProcess::EmulatorProcess(const fs::path& dir, Options options) : dir_(dir) {
@@ -153,8 +172,8 @@ void EmulatorProcess::start(const Options& options) {
   const fs::path& dir = dir_;
   std::vector<std::string> arguments = options.prefix;
   arguments.insert(arguments.end(),
-                   {SANDLOT_BINARY, "serve", "--port", "0", "--data-dir", dir / "data", "--run-dir",
-                    dir / "run", "--internet", "none", "--log-level", "debug"});
+                   {emulator_binary(), "serve", "--port", "0", "--data-dir", dir / "data",
+                    "--run-dir", dir / "run", "--internet", "none", "--log-level", "debug"});
   for (const std::string& flag : options.flags) arguments.push_back(flag);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -292,7 +311,7 @@ EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox,
   return ran;
 }
 
-std::vector<std::string> leftovers(const fs::path& dir) {
+std::vector<std::string> kernel_leftovers(const fs::path& dir) {
   std::vector<std::string> found;
   std::error_code ignored;
   for (const char* tree : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
@@ -314,16 +333,22 @@ std::vector<std::string> leftovers(const fs::path& dir) {
   for (std::string line; std::getline(mounts, line);) {
     if (line.find(dir.string()) != std::string::npos) found.push_back("mount " + line);
   }
-  for (const char* place : {"run", "data/sandboxes", "data/trash"}) {
-    for (const auto& entry : fs::recursive_directory_iterator(dir / place, ignored)) {
-      if (!entry.is_directory(ignored)) continue;
-      found.push_back("directory " + entry.path().string());
-    }
-  }
   for (const auto& process : fs::directory_iterator("/proc", ignored)) {
     auto text = base::read_file(process.path() / "cmdline");
     if (text && text->find(dir.string()) != std::string::npos) {
       found.push_back("process " + process.path().filename().string());
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> leftovers(const fs::path& dir) {
+  std::vector<std::string> found = kernel_leftovers(dir);
+  std::error_code ignored;
+  for (const char* place : {"run", "data/sandboxes", "data/trash"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(dir / place, ignored)) {
+      if (!entry.is_directory(ignored)) continue;
+      found.push_back("directory " + entry.path().string());
     }
   }
   return found;

@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/run_tool.h"
 #include "emulator/base/unique_fd.h"
 
 namespace tests::integration {
@@ -36,7 +37,14 @@ HttpAnswer request(int port,
                    std::string_view host = "localhost",
                    const std::vector<std::pair<std::string, std::string>>& headers = {});
 
-// A directory that is removed with everything in it.
+// The binary under test: the one that was built with the tests, or $SANDLOT_TEST_BINARY.
+std::string emulator_binary();
+
+// `sandlot WORDS... --data-dir DIR/data --run-dir DIR/run`, and what it printed.
+base::ToolOutput sandlot(const std::filesystem::path& dir, const std::vector<std::string>& words);
+
+// A directory that is removed with everything in it. A test that leaves anything of an emulator in
+// the kernel fails.
 class TempDir {
  public:
   TempDir();
@@ -99,8 +107,11 @@ class EmulatorProcess {
   mutable std::map<std::string, std::string> tokens_;
 };
 
-// What is left on the machine of any instance that used this data and run directory: cgroups,
-// mounts, processes, sandbox directories. Empty = nothing.
+// What is left in the kernel of any instance that used this data and run directory: cgroups,
+// mounts, processes. Empty = nothing.
+std::vector<std::string> kernel_leftovers(const std::filesystem::path& dir);
+
+// The same, and the directories of sandboxes.
 std::vector<std::string> leftovers(const std::filesystem::path& dir);
 
 }  // namespace tests::integration

@@ -1,5 +1,6 @@
 // Root in a sandbox turns against the agent: only its own sandbox may end, and the API says so.
 // Another sandbox and the API keep answering, and nothing stays behind.
+#include <cstdlib>
 #include <memory>
 #include <thread>
 
@@ -200,7 +201,9 @@ TEST_F(Hostile, AnAgentWithoutMemoryOrDescriptorsEndsOrRecoversAlone) {
 TEST_F(Hostile, ProgramsThatFillTheMemoryEndAlone) {
 #ifdef __SANITIZE_ADDRESS__
   // The kernel ends who has most, and with its shadow that is the agent (200 MiB and more).
-  GTEST_SKIP() << "the address sanitizer makes the agent the largest process";
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody here sets variables
+  if (std::getenv("SANDLOT_TEST_BINARY") == nullptr)
+    GTEST_SKIP() << "the address sanitizer makes the agent the largest process";
 #endif
   start();
   for (int i = 0; i < 2; ++i) {

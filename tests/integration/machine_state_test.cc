@@ -65,6 +65,8 @@ TEST_P(MachineStateIn, IsTheSameBeforeDuringAndAfter) {
     EXPECT_NE(killed.create(policies()[2]), "");
     killed.kill_hard();
     expect_same("after kill -9");
+    EXPECT_EQ(sandlot(dir.path(), {"gc"}).exit_code, 0);
+    expect_same("after gc");
   });
 }
 

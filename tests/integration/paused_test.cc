@@ -152,20 +152,22 @@ TEST(PausedEnds, GarbageIsWhatNoRowNames) {
     EXPECT_EQ(emulator.api("DELETE", "/sandboxes/" + killed).status, 204);
     emulator.kill_hard();
   }
-  base::ToolSpec gc;
-  gc.argv = {SANDLOT_BINARY,      "gc",        "--data-dir",
-             dir.path() / "data", "--run-dir", dir.path() / "run"};
-  auto collected = base::run_tool(gc);
-  ASSERT_TRUE(collected) << collected.error().message();
+  EXPECT_EQ(sandlot(dir.path(), {"gc"}).exit_code, 0);
   EXPECT_EQ(directories_of(dir.path()), std::vector<std::string>{paused});
   // `exec` is for one command: it takes over nothing and spoils nothing.
   base::ToolSpec exec;
-  exec.argv = {SANDLOT_BINARY, "exec",
-               "--pool",       "0",
-               "--internet",   "none",
-               "--data-dir",   dir.path() / "data",
-               "--run-dir",    dir.path() / "run",
-               "--",           "true"};
+  exec.argv = {emulator_binary(),
+               "exec",
+               "--pool",
+               "0",
+               "--internet",
+               "none",
+               "--data-dir",
+               dir.path() / "data",
+               "--run-dir",
+               dir.path() / "run",
+               "--",
+               "true"};
   auto ran = base::run_tool(exec);
   ASSERT_TRUE(ran) << ran.error().message();
   EXPECT_EQ(directories_of(dir.path()), std::vector<std::string>{paused});

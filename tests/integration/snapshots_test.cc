@@ -66,6 +66,7 @@ TEST(Snapshots, OutliveTheEmulatorHoweverItEnds) {
     emulator.kill_hard();
     asking.join();
   }
+  EXPECT_EQ(sandlot(dir.path(), {"gc"}).exit_code, 0);
 }
 
 TEST(Snapshots, APausedCloneOutlivesItsEmulatorWithWhatItWasMadeOf) {

@@ -278,16 +278,6 @@ TEST_F(HostUplink, DoesNotLeadToTheMachineItself) {
   });
 }
 
-base::ToolOutput sandlot(const std::filesystem::path& dir, std::vector<std::string> words) {
-  base::ToolSpec spec;
-  spec.argv = {SANDLOT_BINARY};
-  spec.argv.insert(spec.argv.end(), words.begin(), words.end());
-  spec.argv.insert(spec.argv.end(), {"--data-dir", dir / "data", "--run-dir", dir / "run"});
-  auto output = base::run_tool(spec);
-  EXPECT_TRUE(output);
-  return output.value_or(base::ToolOutput{});
-}
-
 // A process that does nothing but be in the calling thread's network namespace.
 class Resident {
  public:
