@@ -20,6 +20,34 @@
 
 namespace netfilter {
 
+namespace {
+
+// There and back on this thread: nothing else runs on it in between, and a thread of its own would
+// cost ten times as much.
+class Visit {
+ public:
+  static base::Result<Visit> begin(int netns_fd) {
+    SANDLOT_TRY(auto home, base::open_file("/proc/thread-self/ns/net", O_RDONLY));
+    if (::setns(netns_fd, CLONE_NEWNET) != 0) return base::fail_errno("enter network namespace");
+    return Visit(std::move(home));
+  }
+  ~Visit() {
+    if (!home_ || ::setns(home_.get(), CLONE_NEWNET) == 0) return;
+    // Going on would do everything else of this thread inside a sandbox.
+    base::log::error("netns.lost", {{"error", base::os_error("setns").message()}});
+    std::abort();
+  }
+  Visit(Visit&&) = default;
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  explicit Visit(base::UniqueFd home) : home_(std::move(home)) {}
+  base::UniqueFd home_;
+};
+
+}  // namespace
+
 base::Result<> run_on_thread(const std::function<base::Result<>()>& work) {
   base::Result<> outcome = base::fail(base::Errc::kInternal, "the thread did not run");
   try {
@@ -31,26 +59,14 @@ base::Result<> run_on_thread(const std::function<base::Result<>()>& work) {
 }
 
 base::Result<> run_in_netns(int netns_fd, const std::function<base::Result<>()>& work) {
-  return run_on_thread([&]() -> base::Result<> {
-    if (::setns(netns_fd, CLONE_NEWNET) != 0) return base::fail_errno("enter network namespace");
-    return work();
-  });
+  SANDLOT_TRY(auto visit, Visit::begin(netns_fd));
+  return work();
 }
 
 base::Result<base::UniqueFd> open_socket_in(int netns_fd, int family, int type) {
-  // There and back on this thread: nothing else runs on it in between, and a thread of its own
-  // would cost ten times as much.
-  SANDLOT_TRY(auto home, base::open_file("/proc/thread-self/ns/net", O_RDONLY));
-  if (::setns(netns_fd, CLONE_NEWNET) != 0) return base::fail_errno("enter network namespace");
+  SANDLOT_TRY(auto visit, Visit::begin(netns_fd));
   base::UniqueFd socket(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  int error_number = errno;
-  if (::setns(home.get(), CLONE_NEWNET) != 0) {
-    // Going on would open every later socket of this thread inside a sandbox.
-    base::log::error("netns.lost", {{"error", base::os_error("setns").message()}});
-    std::abort();
-  }
-  if (!socket)
-    return base::fail(base::os_error("open a socket in a network namespace", error_number));
+  if (!socket) return base::fail_errno("open a socket in a network namespace");
   return socket;
 }
 

@@ -15,9 +15,9 @@
 
 namespace netfilter {
 
-// Runs `work` on a thread that has entered `netns_fd`, and waits for it. For sockets that must live
-// there and for programs that must run there (a child inherits the thread's namespace). The
-// caller's thread never moves.
+// Runs `work` inside `netns_fd`, on the calling thread, which is back where it was afterwards. For
+// sockets that must live there and for programs that must run there (a child inherits the thread's
+// namespace). `work` must not suspend. A thread that cannot go back ends the process.
 base::Result<> run_in_netns(int netns_fd, const std::function<base::Result<>()>& work);
 
 // Opens a socket inside the network namespace (setns, socket, setns back on a helper thread; 4-18

@@ -9,7 +9,6 @@
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
 #include "emulator/base/run_tool.h"
-#include "emulator/base/scope_exit.h"
 #include "netfilter/netlink.h"
 #include "netfilter/netns.h"
 #include "netfilter/network.h"
@@ -19,11 +18,12 @@ namespace netfilter {
 
 namespace {
 
-// A file that nobody else locks: no two calls work on the same slot at once (the caller's duty),
-// and calls on different slots have nothing to wait for.
-std::filesystem::path new_lock_file(const std::filesystem::path& directory) {
-  static std::atomic<std::uint64_t> serial{0};
-  return directory / ("xtables-" + std::to_string(++serial) + ".lock");
+// A file that nobody else locks: one for each thread, which runs one program at a time. It is kept,
+// because making and removing one costs as much as starting a thread; it goes with the directory.
+std::filesystem::path lock_file(const std::filesystem::path& directory) {
+  static std::atomic<std::uint64_t> threads{0};
+  thread_local const std::uint64_t number = ++threads;
+  return directory / ("xtables-" + std::to_string(number) + ".lock");
 }
 
 // From inside the slot, which now has the rules that were asked for: what block() did is undone.
@@ -48,12 +48,10 @@ base::Result<> block(int netns_fd) {
 }
 
 base::Result<> load(int netns_fd, const std::string& rules, const RuleLoader& loader) {
-  std::filesystem::path lock = new_lock_file(loader.lock_directory);
-  base::ScopeExit remove([&] { ::unlink(lock.c_str()); });
   base::ToolSpec spec;
   spec.argv = {loader.restore_tool};
   spec.stdin_text = rules;
-  spec.environment = {{"XTABLES_LOCKFILE", lock.string()}};
+  spec.environment = {{"XTABLES_LOCKFILE", lock_file(loader.lock_directory).string()}};
   return run_in_netns(netns_fd, [&]() -> base::Result<> {
     SANDLOT_TRY(auto output, base::run_tool(spec));
     if (output.exit_code == 0) return let_out();

@@ -310,7 +310,7 @@ TEST(SlotPolicy, AKernelWithoutQueuesDeniesAllTheSame) {
   EXPECT_FALSE(arrives(world.a, kPublic, canary, kSilence));
 }
 
-TEST(SlotPolicy, BothBackEndsLoadItAndNoLockFileStays) {
+TEST(SlotPolicy, BothBackEndsLoadItAndAThreadLocksOneFile) {
   PolicyWorld world;
   int loaded = 0;
   for (const char* tool : {"iptables-nft-restore", "iptables-legacy-restore"}) {
@@ -320,7 +320,7 @@ TEST(SlotPolicy, BothBackEndsLoadItAndNoLockFileStays) {
     }
   }
   EXPECT_GE(loaded, 1);
-  EXPECT_EQ(world.lock_files(), 0U);
+  EXPECT_LE(world.lock_files(), 1U);
 }
 
 TEST(SlotPolicy, TakesTheFasterBackEndWhereItWorks) {
@@ -329,7 +329,6 @@ TEST(SlotPolicy, TakesTheFasterBackEndWhereItWorks) {
                           "*filter\n-A INPUT -j DROP\nCOMMIT\n");
   EXPECT_EQ(world.network->slot_restore_tool(),
             legacy ? "iptables-legacy-restore" : world.network->restore_tool());
-  EXPECT_EQ(world.lock_files(), 0U);
 }
 
 TEST(SlotPolicy, KnowsWhetherAChangeTouchesTheKernel) {

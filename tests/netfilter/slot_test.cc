@@ -2,12 +2,14 @@
 #include <arpa/inet.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include "emulator/base/posix.h"
 #include "netfilter/conntrack.h"
@@ -16,13 +18,16 @@
 namespace netfilter::tests {
 namespace {
 
-// The calling thread alone becomes an ordinary user (glibc's wrappers would change every thread).
-base::Result<> become_user(unsigned id) {
-  if (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, id, id, id) != 0 ||
-      ::syscall(SYS_setresuid, id, id, id) != 0) {
-    return base::fail_errno("become a user");
-  }
-  return {};
+// Runs `work` as an ordinary user in `netns`, on a thread that ends so: it could not go back.
+// (glibc's wrappers would change every thread.)
+base::Result<> as_user_in(int netns, unsigned id, const std::function<base::Result<>()>& work) {
+  return run_on_thread([&]() -> base::Result<> {
+    if (::setns(netns, CLONE_NEWNET) != 0 || ::syscall(SYS_setgroups, 0, nullptr) != 0 ||
+        ::syscall(SYS_setresgid, id, id, id) != 0 || ::syscall(SYS_setresuid, id, id, id) != 0) {
+      return base::fail_errno("become a user");
+    }
+    return work();
+  });
 }
 
 std::string text_of(base::Result<> result) {
@@ -148,28 +153,28 @@ TEST(Slot, ForgetsTheFlowsOfOneAddressOnly) {
 
 TEST(Slot, LetsAnOrdinaryUserPingItself) {
   World world;
-  auto pinged = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
-    SANDLOT_CHECK(become_user((1U << 28U) + 65536U + 1000U));
-    base::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP));
-    if (!socket) return base::fail_errno("ICMP socket");
-    icmphdr echo{};
-    echo.type = ICMP_ECHO;
-    sockaddr_in target = address_of("127.0.0.1", 0);
-    if (::sendto(socket.get(), &echo, sizeof echo, 0, reinterpret_cast<sockaddr*>(&target),
-                 sizeof target) < 0) {
-      return base::fail_errno("send");
-    }
-    pollfd wait{socket.get(), POLLIN, 0};
-    if (::poll(&wait, 1, 2000) != 1) return base::fail(base::Errc::kDeadlineExceeded, "no reply");
-    return {};
-  });
+  auto pinged =
+      as_user_in(world.a.netns.get(), (1U << 28U) + 65536U + 1000U, []() -> base::Result<> {
+        base::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP));
+        if (!socket) return base::fail_errno("ICMP socket");
+        icmphdr echo{};
+        echo.type = ICMP_ECHO;
+        sockaddr_in target = address_of("127.0.0.1", 0);
+        if (::sendto(socket.get(), &echo, sizeof echo, 0, reinterpret_cast<sockaddr*>(&target),
+                     sizeof target) < 0) {
+          return base::fail_errno("send");
+        }
+        pollfd wait{socket.get(), POLLIN, 0};
+        if (::poll(&wait, 1, 2000) != 1)
+          return base::fail(base::Errc::kDeadlineExceeded, "no reply");
+        return {};
+      });
   EXPECT_EQ(text_of(std::move(pinged)), "ok");
 }
 
 TEST(Slot, LetsAnOrdinaryUserListenOnPort80) {
   World world;
-  auto bound = run_in_netns(world.a.netns.get(), []() -> base::Result<> {
-    SANDLOT_CHECK(become_user(1000));
+  auto bound = as_user_in(world.a.netns.get(), 1000, []() -> base::Result<> {
     base::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in where = address_of("0.0.0.0", 80);
     if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) != 0)
