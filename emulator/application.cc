@@ -26,11 +26,10 @@
 #include "emulator/proxy/front_door.h"
 #include "emulator/proxy/listener.h"
 #include "emulator/proxy/tls.h"
-#include "emulator/sandboxes/local_sandbox_service.h"
+#include "emulator/sandbox_hooks.h"
 #include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/volumes/volumes.h"
 #include "fakeapi/cloud/cloud_api.h"
-#include "fakeapi/envd/resource_usage.h"
 #include "namespaces/gc.h"
 #include "namespaces/instance.h"
 
@@ -103,6 +102,7 @@ class Application final : public control::ControlPort {
   std::unique_ptr<NetworkStack> network_;
   std::unique_ptr<dns::Server> dns_server_;
   std::unique_ptr<volumes::Volumes> volumes_;
+  std::unique_ptr<secrets::SecretStore> secrets_;
   std::shared_ptr<sandboxes::SlotPool> slots_;
   std::unique_ptr<sandboxes::BlankPool> blanks_;
   std::unique_ptr<sandboxes::SnapshotCatalogue> snapshots_;
@@ -207,6 +207,9 @@ Application::Step Application::start_service() {
   }
   volumes_ = std::make_unique<volumes::Volumes>(context_.get_executor(), clock_, *store_,
                                                 options_.data_dir, instance_directory_.path);
+  auto secrets = secrets::SecretStore::open(*store_, clock_);
+  if (!secrets) return failed(config::kFailure, secrets.error(), "secrets");
+  secrets_ = std::move(*secrets);
   sandboxes::FailStep fail_step = fail_step_from_environment();
   auto make_slot = [this](int index, std::uint32_t serial, bool used) {
     return netfilter::make_slot(network_->network(), index, serial, used);
@@ -217,21 +220,11 @@ Application::Step Application::start_service() {
   unsigned pool = options_.seed ? 0 : options_.pool;
   blanks_ = std::make_unique<sandboxes::BlankPool>(context_.get_executor(), *runtime_, slots_, pool,
                                                    fail_step);
-  sandboxes::LocalSandboxService::Hooks hooks;
+  sandboxes::LocalSandboxService::Hooks hooks = sandbox_hooks(*network_, options_);
   hooks.fail_step = fail_step;
-  hooks.cut_egress = [this](const std::string& id) { network_->egress().cut_all(id); };
-  hooks.apply_policy = [this](auto netns, auto policy) {
-    return network_->apply_policy(std::move(netns), std::move(policy));
-  };
-  hooks.close_slot = [this](auto netns) { return network_->close_slot(std::move(netns)); };
-  hooks.disk = [this](std::uint64_t size) {
-    auto disk = fakeapi::envd::read_disk_usage(size, options_.data_dir.c_str());
-    return sandboxes::DiskFigures{disk.used, disk.total};
-  };
   hooks.paused = paused_.get();
-  hooks.open_for_datagrams = [this] { return network_->open_for_datagrams(); };
   hooks.record = [this](auto event) { instruments_.record(std::move(event)); };
-  hooks.policy_changed = [this](const std::string& id) { network_->egress().policy_changed(id); };
+  hooks.secrets = secrets_.get();
   hooks.volumes = volumes_->store();
   service_ = std::make_unique<sandboxes::LocalSandboxService>(
       context_.get_executor(), clock_, templates_, *blanks_, std::move(hooks));
@@ -325,6 +318,7 @@ Application::Step Application::start_listening() {
   cloud.events = instruments_.events();
   cloud.logs = instruments_.logs();
   volumes_->serve(cloud);
+  cloud.secrets = secrets_.get();
   cloud_ = std::make_unique<fakeapi::cloud::CloudApi>(*service_, clock_, cloud);
   return start_dns();
 }

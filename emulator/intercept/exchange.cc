@@ -134,12 +134,14 @@ asio::awaitable<void> Exchange::discard() {
   }
 }
 
-asio::awaitable<void> Exchange::refuse(std::string_view reason) {
+asio::awaitable<void> Exchange::refuse(std::string_view reason, std::string_view status) {
   // Answers come in the order of the questions: with one outstanding there is nothing to say.
   if (!asked_.empty()) co_return abort();
-  std::string text = "400 Bad Request: " + std::string(reason) + "\n";
-  std::string answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: " +
-                       std::to_string(text.size()) + "\r\nConnection: close\r\n\r\n" + text;
+  std::string text = std::string(status) + ": " + std::string(reason) + "\n";
+  std::string answer =
+      "HTTP/1.1 " + std::string(status) +
+      "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(text.size()) +
+      "\r\nConnection: close\r\n\r\n" + text;
   co_await send(*client_, answer, traffic_.received);
   finish();
   co_await discard();
@@ -173,7 +175,12 @@ asio::awaitable<bool> Exchange::request(std::size_t head_size) {
     co_await refuse(reason);
     co_return false;
   }
-  std::string head = edited_head(bytes, request_, editor_(request_.host));
+  Edits edits = editor_(request_.host);
+  if (!edits.problem.empty()) {
+    co_await refuse(edits.problem, "502 Bad Gateway");
+    co_return false;
+  }
+  std::string head = edited_head(bytes, request_, edits);
   bool upgrade = !request_.upgrade.empty();
   Asked asked{request_.method == "HEAD"};
   auto framing = request_.framing;

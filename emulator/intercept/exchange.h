@@ -63,7 +63,8 @@ class Exchange {
   boost::asio::awaitable<bool> send(proxy::Channel& to,
                                     std::string_view bytes,
                                     std::uint64_t& count);
-  boost::asio::awaitable<void> refuse(std::string_view reason);
+  boost::asio::awaitable<void> refuse(std::string_view reason,
+                                      std::string_view status = "400 Bad Request");
   boost::asio::awaitable<void> discard();
   boost::asio::awaitable<void> wait();
   void notify();

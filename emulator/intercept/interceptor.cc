@@ -34,7 +34,9 @@ base::Result<std::unique_ptr<Interceptor>> Interceptor::create(Authority& author
 
 bool Interceptor::concerns(const egress::Flow& flow) const {
   auto rules = rules_of_(flow.sandbox.id);
-  return rules && rules->concern(flow.name, flow.port);
+  // At our own door nobody knows before the first bytes whether it is TLS.
+  bool may_be_tls = flow.kind != egress::FlowClass::kHttp;
+  return rules && rules->concern(flow.name, flow.port, may_be_tls);
 }
 
 base::Result<> Interceptor::load_roots() {
@@ -87,7 +89,7 @@ asio::awaitable<void> Interceptor::carry(egress::Connection& connection, std::st
   Exchange::Editor editor = [this, &flow](std::string_view host) {
     auto rules = rules_of_(flow.sandbox.id);
     if (!rules || netfilter::normalise_name(host) != flow.name) return Edits();
-    return rules->of(flow.name, flow.port);
+    return rules->of(flow.name, flow.port, flow.kind == egress::FlowClass::kTls);
   };
   Traffic traffic{connection.sent, connection.received, connection.last_activity};
   Exchange exchange(std::move(client), std::move(server), std::move(editor), traffic);

@@ -28,11 +28,14 @@ LocalSandboxService::LocalSandboxService(asio::any_io_executor executor,
       hooks_(std::move(hooks)),
       deadline_changed_(executor, asio::steady_timer::time_point::max()),
       tasks_(executor) {
+  if (hooks_.secrets != nullptr) hooks_.secrets->on_change([this] { secrets_changed(); });
   tasks_.spawn("expiry", expire());
   tasks_.spawn("metrics", measure());
 }
 
-LocalSandboxService::~LocalSandboxService() = default;
+LocalSandboxService::~LocalSandboxService() {
+  if (hooks_.secrets != nullptr) hooks_.secrets->on_change(nullptr);
+}
 
 base::Result<LocalSandboxService::SandboxPtr> LocalSandboxService::find(std::string_view id) const {
   auto found = sandboxes_.find(id);
@@ -59,7 +62,7 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_steady(std
 }
 
 base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
-                                                       const cloud::NewSandbox& request,
+                                                       const cloud::StringMap& environment,
                                                        const std::string& token,
                                                        std::string id) {
   // A pooled blank may have died while it waited (out of memory, an administrator): then the next
@@ -70,7 +73,7 @@ base::Task<Blank> LocalSandboxService::take_configured(const Template& item,
     fakeapi::envd::SandboxConfiguration configuration =
         identity_of(item, id.empty() ? blank.id : id);
     configuration.access_token = token;
-    configuration.env_vars = request.env_vars;
+    configuration.env_vars = environment;
     configuration.clock = agent_clock_;
     int control = blank.container->control_fd();
     auto configured = co_await configure_agent(control, std::move(configuration));
@@ -99,12 +102,14 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
   SANDLOT_CO_CHECK(co_await check_volumes(request.volume_mounts));
+  SANDLOT_CO_TRY(BoundSecrets secrets, co_await bind_secrets(request.secrets));
+  cloud::StringMap environment = environment_of(request.env_vars, secrets);
   SANDLOT_CO_CHECK(check_room());
   ++starting_;
   base::ScopeExit started([this] { --starting_; });
   std::string token = request.secure ? base::make_access_token() : "";
   auto told = agent_clock_;
-  SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, request, token));
+  SANDLOT_CO_TRY(Blank blank, co_await take_configured(*item, environment, token));
   SANDLOT_CO_CHECK(hooks_.fail_step("policy"));
   // Before anybody can start a process in it, and before the proxy knows its address.
   auto open = std::make_shared<const netfilter::Policy>();
@@ -128,7 +133,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   info.allow_internet_access = request.allow_internet_access;
   info.network = std::move(request.network);
   show_ingress(*sandbox);
-  compile_rules(*sandbox);
+  sandbox->secrets = std::move(secrets);
   info.auto_pause = request.auto_pause;
   info.auto_pause_memory = request.auto_pause_memory;
   info.auto_resume = request.auto_resume;
@@ -148,6 +153,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *sandbox->container));
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   sandboxes_[info.sandbox_id] = sandbox;
+  compile_rules(*sandbox);  // from now on it hears of changes of the secrets
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
   note(*sandbox, "create", 201);
   tasks_.spawn("sandbox watch", watch(sandbox, sandbox->generation));

@@ -20,10 +20,12 @@
 #include "emulator/intercept/header_rules.h"
 #include "emulator/proxy/sandbox_directory.h"
 #include "emulator/sandboxes/blank_pool.h"
+#include "emulator/sandboxes/bound_secrets.h"
 #include "emulator/sandboxes/metrics_history.h"
 #include "emulator/sandboxes/paused_store.h"
 #include "emulator/sandboxes/snapshot_catalogue.h"
 #include "emulator/sandboxes/template_store.h"
+#include "emulator/secrets/secret_store.h"
 #include "emulator/volumes/volume_store.h"
 #include "fakeapi/cloud/events.h"
 #include "fakeapi/cloud/sandbox_service.h"
@@ -62,6 +64,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
         [](const fakeapi::cloud::SandboxEvent&) {};
     // Mounts volumes; outlives the service. Null: there are none.
     volumes::VolumeStore* volumes = nullptr;
+    // What sandboxes' placeholders stand for; outlives the service. Null: there are none.
+    secrets::SecretStore* secrets = nullptr;
     // policy_of(id) says something else now.
     std::function<void(const std::string& id)> policy_changed = [](const std::string&) {};
   };
@@ -160,12 +164,14 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     TemplatePtr item;  // made_of, with the layers that are to stay
     std::uint16_t unbuilt_port = 0;
     std::shared_ptr<const netfilter::Policy> policy;
-    std::shared_ptr<const intercept::HeaderRules> rules;  // what info.network says of them
+    // What info.network says of them, and the secrets.
+    std::shared_ptr<const intercept::HeaderRules> rules;
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
     std::chrono::seconds lifetime{};  // as it was created
     Template made_of;
-    fakeapi::cloud::StringMap env_vars;
+    fakeapi::cloud::StringMap env_vars;  // as sent
+    BoundSecrets secrets;
     // Paused only: there is a row of it; it is to have no memory, so no traffic wakes it.
     bool written_down = false;
     bool files_only = false;
@@ -212,7 +218,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   static fakeapi::cloud::SnapshotInfo info_of(const SnapshotRecord& record);
   // `id`: what it is called, if not what the blank is.
   base::Task<Blank> take_configured(const Template& item,
-                                    const fakeapi::cloud::NewSandbox& request,
+                                    const fakeapi::cloud::StringMap& environment,
                                     const std::string& token,
                                     std::string id = "");
   // A new container for a sandbox, made of the same template; and its exchange, which returns the
@@ -259,8 +265,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> prepare(SandboxPtr sandbox, const Blank& blank);
   base::Task<> end_for_good(SandboxPtr sandbox);
   boost::asio::awaitable<void> put_away();
-  // What info.network says of headers in requests.
-  static void compile_rules(Sandbox& sandbox);
+  // What info.network says of headers in requests, with the secrets as they are now.
+  void compile_rules(Sandbox& sandbox) const;
+  // sandbox_secrets.cc. kInvalidArgument: there is no such secret.
+  base::Task<BoundSecrets> bind_secrets(fakeapi::cloud::StringMap names);
+  // Before its processes start anew, or it goes on: the newest versions.
+  boost::asio::awaitable<void> renew_secrets(SandboxPtr sandbox);
+  void secrets_changed();
   // What info.network says of incoming traffic, for the front door and for the answers.
   static void show_ingress(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);

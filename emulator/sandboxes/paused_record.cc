@@ -89,6 +89,25 @@ std::vector<cloud::VolumeMount> mounts_of(const json& value) {
   return mounts;
 }
 
+json to_json(const BoundSecrets& secrets) {
+  json value = json::object();
+  for (const auto& [variable, secret] : secrets) {
+    value[variable] = {{"name", secret.name}, {"placeholder", secret.placeholder}};
+  }
+  return value;
+}
+
+// Absent in rows of versions that had no secrets.
+BoundSecrets secrets_of(const json& record) {
+  BoundSecrets secrets;
+  auto found = record.find("secrets");
+  if (found == record.end()) return secrets;
+  for (const auto& [variable, secret] : found->items()) {
+    secrets[variable] = {secret.at("name"), secret.at("placeholder")};
+  }
+  return secrets;
+}
+
 json to_json(const cloud::SandboxInfo& info) {
   return {{"sandboxID", info.sandbox_id},
           {"templateID", info.template_id},
@@ -182,10 +201,15 @@ Template template_of(const json& value) {
 }  // namespace
 
 std::string encode(const PausedRecord& record) {
-  json body = {{"info", to_json(record.info)},   {"lifetime", record.lifetime.count()},
-               {"filesOnly", record.files_only}, {"trafficToken", record.traffic_token},
-               {"envVars", record.env_vars},     {"madeOf", to_json(record.made_of)},
-               {"files", record.files},          {"slot", record.slot},
+  json body = {{"info", to_json(record.info)},
+               {"lifetime", record.lifetime.count()},
+               {"filesOnly", record.files_only},
+               {"trafficToken", record.traffic_token},
+               {"envVars", record.env_vars},
+               {"secrets", to_json(record.secrets)},
+               {"madeOf", to_json(record.made_of)},
+               {"files", record.files},
+               {"slot", record.slot},
                {"firstID", record.first_id}};
   // Names and values of a request are any bytes; what is not UTF-8 is replaced, never an exception.
   return body.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -201,6 +225,7 @@ base::Result<PausedRecord> decode_paused(const std::string& body) {
     record.files_only = value.at("filesOnly");
     record.traffic_token = value.at("trafficToken");
     record.env_vars = value.at("envVars").get<cloud::StringMap>();
+    record.secrets = secrets_of(value);
     record.made_of = template_of(value.at("madeOf"));
     record.files = value.at("files");
     record.slot = value.at("slot");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "emulator/base/result.h"
+#include "emulator/sandboxes/bound_secrets.h"
 #include "emulator/sandboxes/template_store.h"
 #include "fakeapi/cloud/sandbox_service.h"
 
@@ -20,6 +21,7 @@ struct PausedRecord {
   bool files_only = false;
   std::string traffic_token;  // once it has been private
   fakeapi::cloud::StringMap env_vars;
+  BoundSecrets secrets;        // names and placeholders, no values
   Template made_of;            // limits and layers are its own
   std::string files;           // the name of its writable directory (namespaces/kept_files.h)
   int slot = 0;                // whose ids its files belong to

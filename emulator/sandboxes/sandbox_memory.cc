@@ -26,6 +26,7 @@ PausedRecord LocalSandboxService::record_of(const Sandbox& sandbox) const {
   record.files_only = sandbox.files_only;
   record.traffic_token = sandbox.traffic_token;
   record.env_vars = sandbox.env_vars;
+  record.secrets = sandbox.secrets;
   record.made_of = sandbox.made_of;
   record.files = sandbox.files;
   record.slot = sandbox.ids_slot;
@@ -99,7 +100,7 @@ base::Task<> LocalSandboxService::prepare(SandboxPtr sandbox, const Blank& blank
   fakeapi::envd::SandboxConfiguration configuration =
       identity_of(sandbox->made_of, sandbox->info.sandbox_id);
   configuration.access_token = sandbox->info.envd_access_token;
-  configuration.env_vars = sandbox->env_vars;
+  configuration.env_vars = environment_of(sandbox->env_vars, sandbox->secrets);
   configuration.clock = agent_clock_;
   configuration.memory_bytes = std::int64_t{sandbox->info.memory_mb} << 20;
   sandbox->told = agent_clock_;
@@ -164,6 +165,7 @@ void LocalSandboxService::restore(std::vector<PausedRecord> records) {
     sandbox->lifetime = record.lifetime;
     sandbox->traffic_token = std::move(record.traffic_token);
     sandbox->env_vars = std::move(record.env_vars);
+    sandbox->secrets = std::move(record.secrets);
     sandbox->unbuilt_port = record.made_of.unbuilt_port;
     sandbox->made_of = std::move(record.made_of);
     // The template was derived anew since: what lay below the files is gone, its successor is not.

@@ -113,22 +113,6 @@ std::shared_ptr<const intercept::HeaderRules> LocalSandboxService::rules_of(
   return found == sandboxes_.end() ? nullptr : found->second->rules;
 }
 
-void LocalSandboxService::compile_rules(Sandbox& sandbox) {
-  sandbox.rules = nullptr;
-  if (!sandbox.info.network || !sandbox.info.network->rules) return;
-  auto compiled = std::make_shared<intercept::HeaderRules>();
-  for (const auto& [text, list] : *sandbox.info.network->rules) {
-    auto host = cloud::split_rule_host(text);
-    for (const cloud::NetworkRule& rule : list) {
-      if (!host || !rule.transform || !rule.transform->headers) continue;
-      intercept::Edits edits;
-      edits.set.assign(rule.transform->headers->begin(), rule.transform->headers->end());
-      compiled->add(host->name, host->port, std::move(edits));
-    }
-  }
-  if (!compiled->empty()) sandbox.rules = std::move(compiled);
-}
-
 void LocalSandboxService::show_ingress(Sandbox& sandbox) {
   const cloud::NetworkOptions network = sandbox.info.network.value_or(cloud::NetworkOptions());
   if (network.is_private() && sandbox.traffic_token.empty()) {

@@ -131,10 +131,12 @@ base::Task<cloud::Cloned> LocalSandboxService::clone(std::string sandbox_id,
   }
   // Before anything is copied.
   SANDLOT_CO_CHECK(check_room(request.strict ? static_cast<std::size_t>(request.count) : 1));
+  SANDLOT_CO_CHECK(co_await bind_secrets(names_of(sandbox->secrets)));
   cloud::NewSandbox wanted;
   const cloud::SandboxInfo& info = sandbox->info;
   wanted.metadata = info.metadata;
   wanted.env_vars = sandbox->env_vars;
+  wanted.secrets = names_of(sandbox->secrets);
   wanted.secure = !info.envd_access_token.empty();
   wanted.allow_internet_access = info.allow_internet_access;
   wanted.network = info.network;
@@ -209,6 +211,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   auto old = change_container(sandbox, std::move(*fresh), std::move(policy));
   info.network = std::move(network);
   show_ingress(*sandbox);
+  compile_rules(*sandbox);
   if (request.timeout) {
     info.end_at = clock_.now() + *request.timeout;
   } else if (before == State::kPaused) {
@@ -233,12 +236,12 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
 }
 
 base::Task<Blank> LocalSandboxService::make_again(SandboxPtr sandbox, PolicyPtr policy) {
-  cloud::NewSandbox wanted;
-  wanted.env_vars = sandbox->env_vars;
+  co_await renew_secrets(sandbox);
+  cloud::StringMap environment = environment_of(sandbox->env_vars, sandbox->secrets);
   auto told = agent_clock_;
-  SANDLOT_CO_TRY(Blank blank,
-                 co_await take_configured(*sandbox->item, wanted, sandbox->info.envd_access_token,
-                                          sandbox->info.sandbox_id));
+  SANDLOT_CO_TRY(Blank blank, co_await take_configured(*sandbox->item, environment,
+                                                       sandbox->info.envd_access_token,
+                                                       sandbox->info.sandbox_id));
   auto open = std::make_shared<const netfilter::Policy>();
   SANDLOT_CO_CHECK(co_await apply_policy(blank.slot, std::move(open), std::move(policy)));
   SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *blank.container));

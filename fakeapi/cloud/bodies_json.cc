@@ -11,6 +11,7 @@
 #include "fakeapi/cloud/bodies.h"
 #include "fakeapi/cloud/limits.h"
 #include "fakeapi/cloud/network_options.h"
+#include "fakeapi/cloud/secret_rules.h"
 
 namespace fakeapi::cloud {
 
@@ -288,13 +289,11 @@ void check_environment(Fields& fields, const StringMap& variables) {
 struct NotBuiltYet {
   bool network = false;
   bool node = false;
-  bool secrets = false;
   bool identity = false;
 
   Result<> status() const {
     if (network) return refuse("network", kE2bOnlyOptions);
     if (node) return refuse("choosing a node with nodeID");
-    if (secrets) return refuse("passing secrets");
     if (identity) return refuse("workload identity with iam");
     return {};
   }
@@ -322,7 +321,6 @@ std::vector<VolumeMount> read_volume_mounts(Fields& fields) {
 NotBuiltYet read_not_built(Fields& fields) {
   NotBuiltYet options;
   options.node = !fields.text("nodeID").value_or("").empty();
-  options.secrets = !fields.string_map("secrets").value_or(StringMap()).empty();
   if (auto identity = fields.nested("iam")) {
     const json* tokens = identity->object("tokens");
     options.identity = tokens != nullptr && !tokens->empty();
@@ -355,10 +353,12 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   request.allow_internet_access = read_internet_access(fields);
   request.network = read_network(fields);
   request.volume_mounts = read_volume_mounts(fields);
+  request.secrets = fields.string_map("secrets").value_or(StringMap());
   NotBuiltYet not_built_yet = read_not_built(fields);
   not_built_yet.network = request.network && request.network->asks_for_what_is_not_built();
   SANDLOT_CHECK(fields.status());
   SANDLOT_CHECK(idle_timeout(request.metadata));
+  SANDLOT_CHECK(check_secret_variables(request.secrets, request.env_vars));
   report_unknown(fields, new_sandbox_keys(), "create");
   if (request.template_id.empty()) {
     return base::fail(Errc::kInvalidArgument,

@@ -23,7 +23,7 @@ constexpr std::array kNewSandboxKeys{
     BodyKey{"autoPauseMemory", Use::kUsed},
     BodyKey{"nodeID", Use::kNotBuilt},
     BodyKey{"volumeMounts", Use::kUsed},
-    BodyKey{"secrets", Use::kNotBuilt},
+    BodyKey{"secrets", Use::kUsed},
     BodyKey{"iam", Use::kNotBuilt},
     BodyKey{"mcp", Use::kNoEffect},  // the SDK starts the gateway itself (contract-novita 3.3)
 };

@@ -14,6 +14,7 @@
 #include "fakeapi/cloud/records_handler.h"
 #include "fakeapi/cloud/responses.h"
 #include "fakeapi/cloud/sandboxes_handler.h"
+#include "fakeapi/cloud/secrets_handler.h"
 #include "fakeapi/cloud/snapshots_handler.h"
 #include "fakeapi/cloud/templates_handler.h"
 #include "fakeapi/cloud/volume_content_handler.h"
@@ -94,6 +95,7 @@ struct CloudApi::Routes {
     add_snapshot_routes();
     add_template_routes();
     add_volume_routes();
+    add_secret_routes();
     add("GET", "/health", &health);
     for (const NotBuiltRoute& route : not_built_routes()) {
       add(route.method, route.pattern,
@@ -177,6 +179,21 @@ struct CloudApi::Routes {
     }
   }
 
+  void add_secret_routes() {
+    using H = SecretsHandler;
+    if (options.secrets == nullptr) return;
+    secrets.emplace(*options.secrets);
+    auto bind = [this](H::Answer (H::*method)(http::RoutedRequest)) {
+      return std::bind_front(method, &*secrets);
+    };
+    add("POST", "/secrets", bind(&H::create));
+    add("GET", "/secrets", bind(&H::list));
+    add("GET", "/secrets/{secret}", bind(&H::get));
+    add("PUT", "/secrets/{secret}", bind(&H::replace));
+    add("POST", "/secrets/{secret}", bind(&H::update));
+    add("DELETE", "/secrets/{secret}", bind(&H::remove));
+  }
+
   void add(std::string_view method, std::string_view pattern, Endpoint endpoint) {
     // The lambda is no coroutine: it hands a reference to its endpoint, which lives in the router,
     // to one.
@@ -206,6 +223,7 @@ struct CloudApi::Routes {
   SnapshotsHandler snapshots;
   std::optional<VolumesHandler> volumes;
   std::optional<VolumeContentHandler> volume_content;
+  std::optional<SecretsHandler> secrets;
   http::Router router;
   const http::RouteHandler* open_route = nullptr;  // needs no key; points into the finished router
 };

@@ -9,6 +9,7 @@
 #include "fakeapi/cloud/rate_limiter.h"
 #include "fakeapi/cloud/sandbox_logs.h"
 #include "fakeapi/cloud/sandbox_service.h"
+#include "fakeapi/cloud/secret_service.h"
 #include "fakeapi/cloud/volume_service.h"
 #include "fakeapi/http/connection.h"
 
@@ -31,6 +32,8 @@ struct CloudOptions {
   // Volumes and their files; they outlive the CloudApi. Null: no such routes.
   VolumeService* volumes = nullptr;
   VolumeFiles* volume_files = nullptr;
+  // Likewise.
+  SecretService* secrets = nullptr;
 };
 
 class CloudApi {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include <boost/asio/ip/address.hpp>
+
+#include "fakeapi/cloud/secret_markers.h"
 
 namespace fakeapi::cloud {
 
@@ -137,6 +140,7 @@ base::Result<> validate(const NetworkRules& rules) {
       return invalid("Domain " + quoted(host) + " can have at most " +
                      std::to_string(kMaxTransforms) + " transform rule.");
     }
+    std::set<std::string> secrets;
     for (const NetworkRule& rule : list) {
       if (!rule.transform || !rule.transform->headers) continue;
       const auto& headers = *rule.transform->headers;
@@ -144,7 +148,15 @@ base::Result<> validate(const NetworkRules& rules) {
         return invalid("Domain " + quoted(host) + " can have at most " +
                        std::to_string(kMaxHeaders) + " headers per rule.");
       }
-      for (const auto& [name, value] : headers) SANDLOT_CHECK(validate_header(host, name, value));
+      for (const auto& [name, value] : headers) {
+        SANDLOT_CHECK(validate_header(host, name, value));
+        SANDLOT_TRY(auto markers, find_secret_markers(value));
+        for (auto& marker : markers) secrets.insert(std::move(marker.name));
+        if (secrets.size() > kMaxSecretsOfHost) {
+          return invalid("Rule domain " + quoted(host) + " references more than " +
+                         std::to_string(kMaxSecretsOfHost) + " secrets.");
+        }
+      }
     }
   }
   return {};

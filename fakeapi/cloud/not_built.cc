@@ -24,13 +24,6 @@ constexpr std::array kRoutes{
     NotBuiltRoute{"POST", "/templates/tags", "tagging a template"},
     NotBuiltRoute{"DELETE", "/templates/tags", "untagging a template"},
     NotBuiltRoute{"GET", "/templates/{templateID}/tags", "reading a template's tags"},
-    // Secrets, in both families' shapes.
-    NotBuiltRoute{"GET", "/secrets", "listing secrets"},
-    NotBuiltRoute{"POST", "/secrets", "creating a secret"},
-    NotBuiltRoute{"GET", "/secrets/{secret}", "reading a secret"},
-    NotBuiltRoute{"POST", "/secrets/{secret}", "updating a secret"},
-    NotBuiltRoute{"PUT", "/secrets/{secret}", "updating a secret"},
-    NotBuiltRoute{"DELETE", "/secrets/{secret}", "deleting a secret"},
     // Accounts and operations: no SDK call, but command lines and dashboards use them.
     NotBuiltRoute{"GET", "/teams/{teamID}/metrics", "reading team metrics"},
     NotBuiltRoute{"GET", "/teams/{teamID}/metrics/max", "reading team metrics"},

@@ -35,6 +35,7 @@ struct NewSandbox {
   bool auto_pause_memory = true;  // false: such a pause keeps the files only
   bool auto_resume = false;  // any request to a paused one makes it go on (only with auto_pause)
   std::vector<VolumeMount> volume_mounts;  // not checked yet: create does
+  StringMap secrets;  // by environment variable, the name; whether there is such one, create says
 };
 
 struct SandboxInfo {
@@ -98,7 +99,7 @@ class SandboxService {
   // kResourceExhausted, at create and when a paused one is to go on.
   virtual std::optional<std::size_t> max_running() const = 0;
   // kNotFound "template '<id>' not found"; kUnavailable when the template's root file system is
-  // missing.
+  // missing; kInvalidArgument for an unknown volume or secret.
   virtual base::Task<SandboxInfo> create(NewSandbox request) = 0;
   // Every sandbox, in no order.
   virtual std::vector<SandboxInfo> list() const = 0;

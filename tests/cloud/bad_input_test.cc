@@ -227,8 +227,7 @@ TEST_F(BadInput, NetworkIsCheckedBeforeItIsRefused) {
 }
 
 TEST_F(BadInput, OptionsThatAreNotBuiltAre501AndMakeNothing) {
-  for (const char* member : {R"("nodeID":"n1")", R"("secrets":{"K":"s1"})",
-                             R"("iam":{"tokens":{"t":{"audience":["a"]}}})"}) {
+  for (const char* member : {R"("nodeID":"n1")", R"("iam":{"tokens":{"t":{"audience":["a"]}}})"}) {
     CloudAnswer answer = create_with(member);
     expect_error(answer, 501);
     EXPECT_NE(answer.message().find("is not built yet in Sandlot"), std::string::npos) << member;

@@ -13,6 +13,7 @@
 #include "emulator/base/task_group.h"
 #include "fakeapi/cloud/cloud_api.h"
 #include "tests/cloud/fake_sandbox_service.h"
+#include "tests/cloud/fake_secrets.h"
 #include "tests/cloud/fake_volumes.h"
 #include "tests/support/memory_stream.h"
 #include "tests/support/run_task.h"
@@ -46,6 +47,7 @@ class CloudTest : public ::testing::Test {
     if (options.public_domain.empty()) options.public_domain = "localhost:7463";
     options.volumes = &volumes_;
     options.volume_files = &volumes_;
+    options.secrets = &secrets_;
     api_ = std::make_unique<cloud::CloudApi>(service_, clock_, std::move(options));
   }
 
@@ -127,6 +129,7 @@ class CloudTest : public ::testing::Test {
   ManualClock clock_;
   FakeSandboxService service_{clock_};
   FakeVolumes volumes_;
+  FakeSecrets secrets_;
   std::unique_ptr<cloud::CloudApi> api_;
 };
 

@@ -234,7 +234,6 @@ function templateRows({ Template, TemplateApi, Volume, Secret, family }) {
     'Volume.destroy': (c) => c.withVolume(() => {}),
   }
   if (family === 'novita') {
-    const binding = { name: 'secret', value: 'x', hosts: ['example.com'] }
     return {
       ...common,
       'Template.get': () => Template.get('base'),
@@ -243,11 +242,11 @@ function templateRows({ Template, TemplateApi, Volume, Secret, family }) {
       'TemplateApi.listTemplates': () => TemplateApi.listTemplates(),
       'TemplateApi.deleteTemplate': async (c) => TemplateApi.deleteTemplate((await c.sandbox.createSnapshot()).snapshotId),
       'Volume.updateQuota': (c) => c.withVolume((made) => Volume.updateQuota(made.volumeId, { quotaSizeGiB: 2 }), { quotaSizeGiB: 1 }),
-      'Secret.create': () => Secret.create(binding),
+      'Secret.create': (c) => c.withSecret(() => {}),
       'Secret.list': () => Secret.list(),
-      'Secret.get': () => Secret.get('secret'),
-      'Secret.update': () => Secret.update(binding),
-      'Secret.delete': () => Secret.delete('secret'),
+      'Secret.get': (c) => c.withSecret((name) => Secret.get(name)),
+      'Secret.update': (c) => c.withSecret((name) => Secret.update({ name, value: 'y', hosts: ['example.org'] })),
+      'Secret.delete': (c) => c.withSecret(() => {}),
     }
   }
   return {
@@ -260,12 +259,12 @@ function templateRows({ Template, TemplateApi, Volume, Secret, family }) {
     'volume.readFile': (c) => c.withVolume((made) => made.writeFile('/x', 'data').then(() => made.readFile('/x'))),
     'volume.writeFile': (c) => c.withVolume((made) => made.writeFile('/x', 'data')),
     'volume.remove': (c) => c.withVolume((made) => made.makeDir('/x').then(() => made.remove('/x'))),
-    'Secret.create': () => Secret.create('secret', 'x'),
-    'Secret.update': () => Secret.update('secret', 'x'),
-    'Secret.getInfo': () => Secret.getInfo('secret'),
+    'Secret.create': (c) => c.withSecret(() => {}),
+    'Secret.update': (c) => c.withSecret((name) => Secret.update(name, 'y')),
+    'Secret.getInfo': (c) => c.withSecret((name) => Secret.getInfo(name)),
     'Secret.list': () => Secret.list().nextItems(),
-    'Secret.exists': () => Secret.exists('secret'),
-    'Secret.destroy': () => Secret.destroy('secret'),
+    'Secret.exists': (c) => c.withSecret((name) => Secret.exists(name)),
+    'Secret.destroy': (c) => c.withSecret(() => {}),
     'Secret.fill': local(() => Secret.fill('secret')),
     'Secret.iamToken': local(() => Secret.iamToken({ audience: 'a', tokenType: 'JWT-SVID' })),
   }
@@ -303,7 +302,8 @@ function optionRows(sdk) {
     'option create volumeMounts': (c) => c.withVolume((made) => create({ volumeMounts: { '/mnt/x': made } }, async (sandbox) =>
       assert.match((await sandbox.commands.run('cat /proc/mounts')).stdout, / \/mnt\/x /))()),
     ...(family === 'novita' ? {
-      'option create secretEnvs': create({ secretEnvs: { TOKEN: 'secret' } }),
+      'option create secretEnvs': (c) => c.withSecret((name) => create({ secretEnvs: { TOKEN: name } }, async (sandbox) =>
+        assert.match((await sandbox.commands.run('echo $TOKEN')).stdout, /^novita_secret_[0-9a-f]+\n$/))()),
       'option create nodeId': create({ nodeId: 'node' }),
       'option betaCreate autoPause': async () => {
         const sandbox = await Sandbox.betaCreate({ autoPause: true, timeoutMs: 30_000 })
@@ -366,6 +366,16 @@ async function context(sdk) {
         return await call(made)
       } finally {
         await sdk.Volume.destroy(made.volumeId)
+      }
+    },
+    async withSecret(call) {
+      const name = `every-method-${Date.now()}`
+      const { Secret } = sdk
+      await (sdk.family === 'novita' ? Secret.create({ name, value: 'x', hosts: ['example.com'] }) : Secret.create(name, 'x'))
+      try {
+        return await call(name)
+      } finally {
+        await (sdk.family === 'novita' ? Secret.delete(name) : Secret.destroy(name))
       }
     },
     async withCat(call) {

@@ -1,10 +1,8 @@
 // Pausing without memory (E2B's keepMemory: false, onResume: 'reboot'), and paused sandboxes that outlive the emulator:
 // their processes are gone, their files and everything that was said of them are not (contract-envd 5.10).
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { after, before } from 'node:test'
+import { Emulator } from './support/emulator.mjs'
 import { eachSdk, it } from './support/sdks.mjs'
 import { background, eventually, failure, get, open, url } from './support/sandbox.mjs'
 
@@ -86,42 +84,13 @@ eachSdk('pause without memory', (sdk) => {
   }
 }, { only: 'e2b' })
 
-// The program that runs these tests: an ancestor of this process.
-function sandlot() {
-  for (let pid = process.ppid; pid > 1;) {
-    const program = readlinkSync(`/proc/${pid}/exe`)
-    if (program.endsWith('/sandlot')) return program
-    pid = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
-  }
-  throw new Error('these tests run under `sandlot exec`')
-}
-
-// An emulator of our own, to be killed. Over plain HTTP: its CA is not the one that Node was told of.
-class Emulator {
-  constructor() {
-    this.directory = mkdtempSync(`${tmpdir()}/sandlot-restart-`)
-  }
-  async start() {
-    const place = ['--data-dir', `${this.directory}/data`, '--run-dir', `${this.directory}/run`]
-    this.process = spawn(sandlot(), ['serve', '--port', '0', '--pool', '1', '--internet', 'none', ...place], { stdio: ['ignore', 'pipe', 'ignore'] })
-    const line = await new Promise((resolve) => this.process.stdout.once('data', resolve))
-    const base = `http://127.0.0.1:${JSON.parse(line).port}`
-    this.connection = { apiUrl: base, sandboxUrl: base, apiKey: 'e2b_0000' }
-  }
-  async end(signal) {
-    const ended = new Promise((resolve) => this.process.once('exit', resolve))
-    this.process.kill(signal)
-    await ended
-  }
-}
-
 eachSdk('after the end of the emulator', (sdk) => {
   const { Sandbox } = sdk
-  const emulator = new Emulator()
+  const emulator = new Emulator('--internet', 'none')
   before(() => emulator.start())
   after(async () => {
     await emulator.end('SIGTERM')
-    rmSync(emulator.directory, { recursive: true })
+    emulator.remove()
   })
 
   for (const signal of ['SIGKILL', 'SIGTERM']) {

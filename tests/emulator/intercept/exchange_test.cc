@@ -68,6 +68,33 @@ TEST(Exchange, ARequestForAnotherHostGetsNothing) {
   EXPECT_THAT(client.read_response(), HasSubstr("X-Token: secret\r\n"));
 }
 
+TEST(Exchange, PlainHttpKeepsThePlaceholder) {
+  Server server(echo_heads);
+  Middle middle(server.port());
+  emulator::intercept::HeaderRules rules;
+  const std::vector<std::string> kHosts = {"a.test"};
+  rules.add_secret(kHosts, "novita_secret_00", "value");
+  middle.use(std::move(rules));
+  Peer client = Peer::connect(middle.port());
+  client.send(ask("/", "X: novita_secret_00\r\n"));
+  EXPECT_THAT(client.read_response(), HasSubstr("X: novita_secret_00\r\n"));
+}
+
+TEST(Exchange, ARequestThatCannotGoOutAsItShouldIsRefused) {
+  Server server(echo_heads);
+  Middle middle(server.port());
+  emulator::intercept::HeaderRules rules;
+  rules.add("a.test", std::nullopt, emulator::intercept::Edits{{}, {}, "no such secret"});
+  middle.use(std::move(rules));
+  Peer client = Peer::connect(middle.port());
+  client.send(ask("/"));
+  std::string answer = client.read_response();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 502 Bad Gateway\r\n"));
+  EXPECT_THAT(answer, HasSubstr("no such secret"));
+  client.close();
+  EXPECT_EQ(middle.ended(1).front().sent, 0U);
+}
+
 TEST(Exchange, TheNextRequestSeesTheNewRules) {
   Server server(echo_heads);
   Middle middle(server.port());

@@ -124,6 +124,35 @@ TEST_F(InterceptorTest, TheClientSeesACertificateOfOursAndTheServerTheHeader) {
   EXPECT_EQ(sni, "a.test");
 }
 
+TEST_F(InterceptorTest, APlaceholderBecomesTheValueInEveryRequestForTheHost) {
+  Server server(serving("a.test"));
+  Middle middle(server.port(), true, internet->pem());
+  const std::vector<std::string> kHosts = {"*.test"};
+  auto with = [&](const char* value) {
+    intercept::HeaderRules rules;
+    rules.add_secret(kHosts, "novita_secret_00", value);
+    middle.use(std::move(rules));
+  };
+  with("one");
+  Peer peer = Peer::connect(middle.port());
+  auto context = client_context(middle.authority());
+  Tls client(context.get(), peer.fd());
+  ASSERT_TRUE(connect(client));
+  auto ask = [&](const std::string& host) {
+    client.send("GET /novita_secret_00 HTTP/1.1\r\nHost: " + host +
+                "\r\nAuthorization: Bearer novita_secret_00\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    return client.read_until("\r\n\r\n");
+  };
+  EXPECT_EQ(ask("a.test"),
+            "GET /novita_secret_00 HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer one\r\n\r\n");
+  with("two");
+  EXPECT_THAT(ask("a.test"), HasSubstr("Bearer two\r\n"));
+  EXPECT_THAT(ask("b.test"), HasSubstr("Bearer novita_secret_00\r\n")) << "not who it is for";
+  middle.use({});
+  EXPECT_THAT(ask("a.test"), HasSubstr("Bearer novita_secret_00\r\n"));
+}
+
 TEST_F(InterceptorTest, AServerThatNobodyVouchesForIsToldNothing) {
   Server server(serving("a.test"));
   Middle middle(server.port(), true, "");

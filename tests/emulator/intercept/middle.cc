@@ -59,9 +59,14 @@ void Middle::on_loop(std::function<void()> work) {
 }
 
 void Middle::set(std::vector<std::pair<std::string, std::string>> headers) {
-  auto rules = std::make_shared<intercept::HeaderRules>();
-  rules->add("a.test", std::nullopt, intercept::Edits{std::move(headers)});
-  on_loop([&] { rules_ = rules; });
+  intercept::HeaderRules rules;
+  rules.add("a.test", std::nullopt, intercept::Edits{std::move(headers), {}, {}});
+  use(std::move(rules));
+}
+
+void Middle::use(intercept::HeaderRules rules) {
+  auto kept = std::make_shared<const intercept::HeaderRules>(std::move(rules));
+  on_loop([&] { rules_ = kept; });
 }
 
 void Middle::cut_all() {

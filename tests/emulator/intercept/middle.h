@@ -27,6 +27,7 @@ class Middle {
   std::uint16_t port() const { return port_; }
   // In requests to a.test, from the next one on; an empty list: nothing is changed.
   void set(std::vector<std::pair<std::string, std::string>> headers);
+  void use(emulator::intercept::HeaderRules rules);
   // As a policy that forbids the connection.
   void cut_all();
   // PEM of whoever signs what clients see.

@@ -38,6 +38,7 @@ struct FakeWorld {
   std::optional<base::Error> capture_error;
   int clock_messages = 0;
   fakeapi::envd::ClockSetting last_clock;
+  std::string last_message;  // to any agent
 };
 
 class FakeContainer final : public namespaces::Container {
@@ -124,6 +125,7 @@ class FakeContainer final : public namespaces::Container {
       auto count = ::recv(agent->native_handle(), message.data(), message.size(), MSG_DONTWAIT);
       if (count <= 0) co_return;
       std::string_view text(message.data(), static_cast<std::size_t>(count));
+      world->last_message = text;
       if (auto clock = fakeapi::envd::decode_clock(text)) {
         ++world->clock_messages;
         world->last_clock = *clock;

@@ -464,13 +464,13 @@ TEST_F(LocalSandboxServiceTest, HeaderRulesFollowWhatTheNetworkOptionsSay) {
   ASSERT_TRUE(made);
   const std::string id = made->sandbox_id;
   ASSERT_TRUE(service->rules_of(id));
-  EXPECT_EQ(service->rules_of(id)->of("a.com", 443).set.front().second, "one");
+  EXPECT_EQ(service->rules_of(id)->of("a.com", 443, true).set.front().second, "one");
   ASSERT_TRUE(run(service->pause(id, true)));
   ASSERT_TRUE(run(service->connect(id, 60s, lists({}, {"1.1.1.1"}))));
   EXPECT_TRUE(service->rules_of(id)) << "what a connect does not name stays";
   ASSERT_TRUE(run(service->connect(id, 60s, rules("b.com:7463", {{"X", "two"}}))));
-  EXPECT_FALSE(service->rules_of(id)->concern("a.com", 443));
-  EXPECT_TRUE(service->rules_of(id)->concern("b.com", 7463));
+  EXPECT_FALSE(service->rules_of(id)->concern("a.com", 443, true));
+  EXPECT_TRUE(service->rules_of(id)->concern("b.com", 7463, true));
   EXPECT_FALSE(open(id));
   ASSERT_TRUE(run(service->set_network(id, cloud::NetworkOptions(), std::nullopt)));
   EXPECT_EQ(service->rules_of(id), nullptr);
