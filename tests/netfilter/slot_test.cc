@@ -13,6 +13,7 @@
 
 #include "emulator/base/posix.h"
 #include "netfilter/conntrack.h"
+#include "netfilter/netns.h"
 #include "tests/netfilter/support/world.h"
 
 namespace netfilter::tests {
