@@ -196,6 +196,7 @@ Application::Step Application::start_network() {
   lookups.rules_of = [this](const std::string& id) {
     return service_ ? service_->rules_of(id) : nullptr;
   };
+  lookups.name_fault = instruments_.name_fault();
   auto roots = base::read_file(authority_->bundle_file(), 16U << 20U).value_or("");
   return network_->start(std::move(lookups), std::move(roots));
 }
@@ -254,7 +255,7 @@ Application::Step Application::open_front_door() {
   control_->add_routes(fakenet::control_routes(network_->internet()));
   control_->add_routes(
       decisions::control_routes(network_->decisions(), network_->explain_lookups()));
-  control_->add_routes(instruments_.routes(*service_, *this));
+  control_->add_routes(instruments_.routes(*service_, *network_, *this));
   auto cloud = [this](const auto& head, auto& connection) {
     return cloud_->handle(head, connection);
   };

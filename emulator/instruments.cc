@@ -7,13 +7,14 @@
 namespace emulator {
 
 Instruments::Instruments(const boost::asio::any_io_executor& executor,
-                         const base::Clock& clock,
+                         base::Clock& clock,
                          const config::Options& options)
     : executor_(executor),
       clock_(clock),
       events_dir_(options.data_dir / "events"),
       journal_(executor, clock),
-      faults_(options.seed) {}
+      faults_(options.seed),
+      sandbox_faults_(executor, clock, faults_) {}
 
 base::Result<> Instruments::open_events(store::Database& database, const std::string& instance) {
   SANDLOT_TRY(events_, events::EventKeeper::open(executor_, database, events_dir_, instance));
@@ -27,6 +28,7 @@ void Instruments::record(fakeapi::cloud::SandboxEvent event) {
 }
 
 boost::asio::awaitable<void> Instruments::stop() {
+  co_await sandbox_faults_.stop();
   if (events_) co_await events_->stop();
 }
 
@@ -66,17 +68,53 @@ boost::asio::awaitable<void> Instruments::show_metrics(fakeapi::http::RoutedRequ
   co_await request.connection.send(std::move(response));
 }
 
-std::vector<control::ControlRoute> Instruments::routes(sandboxes::LocalSandboxService& service,
-                                                       control::ControlPort& port) {
+namespace {
+
+base::Task<> set_bandwidth(sandboxes::LocalSandboxService& service,
+                           NetworkStack& network,
+                           std::string id,
+                           std::optional<std::uint64_t> bytes_per_second) {
+  SANDLOT_CO_TRY(auto netns, co_await service.network_of(std::move(id)));
+  if (netns) co_return co_await network.set_bandwidth(std::move(netns), bytes_per_second);
+  if (!bytes_per_second) co_return base::Result<>();
+  co_return base::fail(base::Errc::kConflict, "the sandbox is paused without its memory");
+}
+
+faults::SandboxActions actions_of(sandboxes::LocalSandboxService& service, NetworkStack& network) {
   faults::SandboxActions actions;
-  actions.exists = [&service](const std::string& id) { return service.get(id).has_value(); };
+  actions.life_of = [&service](const std::string& id) -> std::optional<faults::SandboxLife> {
+    auto life = service.life_of(id);
+    if (!life) return std::nullopt;
+    return faults::SandboxLife{life->container, life->stuck};
+  };
   actions.kill_daemon = [&service](const std::string& id) { return service.kill_daemon(id); };
   actions.reset_peers = [&service](const std::string& id) { return service.reset_peers(id); };
+  actions.kill_largest = [&service](std::string id) { return service.kill_largest(std::move(id)); };
   actions.freeze = [&service](std::string id, bool stuck) {
     return service.set_stuck(std::move(id), stuck);
   };
+  actions.disk_full = [&service](std::string id, bool full) {
+    return service.set_disk_full(std::move(id), full);
+  };
+  actions.bandwidth = [&service, &network](std::string id, std::optional<std::uint64_t> rate) {
+    return set_bandwidth(service, network, std::move(id), rate);
+  };
+  actions.answers_names = [&network]() -> base::Result<> {
+    if (network.forwards_dns()) return {};
+    return base::fail(base::Errc::kUnimplemented,
+                      "with --dns-mode direct no question passes the emulator");
+  };
+  return actions;
+}
+
+}  // namespace
+
+std::vector<control::ControlRoute> Instruments::routes(sandboxes::LocalSandboxService& service,
+                                                       NetworkStack& network,
+                                                       control::ControlPort& port) {
+  sandbox_faults_.set_actions(actions_of(service, network));
   std::vector<control::ControlRoute> routes = journal::control_routes(journal_);
-  for (auto& route : faults::control_routes(faults_, std::move(actions))) {
+  for (auto& route : faults::control_routes(faults_, sandbox_faults_)) {
     routes.push_back(std::move(route));
   }
   auto metrics = [this, &port](fakeapi::http::RoutedRequest request) {
@@ -87,7 +125,10 @@ std::vector<control::ControlRoute> Instruments::routes(sandboxes::LocalSandboxSe
 }
 
 std::vector<std::pair<std::string, std::size_t>> Instruments::clear() {
-  return {{"requests", journal_.clear()}, {"faults", faults_.clear()}, {"logs", logs_.clear()}};
+  std::size_t of_sandboxes = sandbox_faults_.forget_all();
+  return {{"requests", journal_.clear()},
+          {"faults", of_sandboxes + faults_.clear()},
+          {"logs", logs_.clear()}};
 }
 
 }  // namespace emulator

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,7 +17,9 @@
 #include "emulator/events/event_keeper.h"
 #include "emulator/events/log_keeper.h"
 #include "emulator/faults/fault_rules.h"
+#include "emulator/faults/sandbox_faults.h"
 #include "emulator/journal/request_journal.h"
+#include "emulator/network_stack.h"
 #include "emulator/prometheus.h"
 #include "emulator/proxy/front_door.h"
 #include "emulator/sandboxes/local_sandbox_service.h"
@@ -27,7 +30,7 @@ class Instruments {
  public:
   // `clock` outlives it.
   Instruments(const boost::asio::any_io_executor& executor,
-              const base::Clock& clock,
+              base::Clock& clock,
               const config::Options& options);
 
   // Blocking. Before the first sandbox; `database` outlives it.
@@ -43,10 +46,16 @@ class Instruments {
     return journal_.record(std::move(cloud));
   }
   proxy::FaultSource& faults() { return faults_; }
+  // Whether a question of the sandbox for this name is to find nothing.
+  std::function<bool(const std::string& id, const std::string& name)> name_fault() {
+    return
+        [this](const auto& id, const auto& name) { return sandbox_faults_.hides_name(id, name); };
+  }
   // Of the front door: the log's line, and the journal's when a fault answered.
   void on_request(const proxy::RequestRecord& record);
-  // `service` outlives the handlers.
+  // All outlive the handlers.
   std::vector<control::ControlRoute> routes(sandboxes::LocalSandboxService& service,
+                                            NetworkStack& network,
                                             control::ControlPort& port);
   // For POST /_sandlot/reset: what was removed, by kind.
   std::vector<std::pair<std::string, std::size_t>> clear();
@@ -62,6 +71,7 @@ class Instruments {
   events::LogKeeper logs_;
   journal::RequestJournal journal_;
   faults::FaultRules faults_;
+  faults::SandboxFaults sandbox_faults_;
   Totals totals_;
 };
 

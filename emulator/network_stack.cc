@@ -7,6 +7,7 @@
 #include "emulator/fakenet/host_file.h"
 #include "emulator/process_setup.h"
 #include "emulator/proxy/sandbox_host.h"
+#include "netfilter/bandwidth.h"
 #include "netfilter/slot_policy.h"
 
 namespace emulator {
@@ -105,6 +106,9 @@ StartStep NetworkStack::start_dns() {
   forwarding.internet = options_.internet != config::Internet::kNone;
   forwarding.open_socket = open_dns_socket_;
   forwarding.own_name = [this](const std::string& name) { return own_address(name); };
+  forwarding.has_no_name = [this](const asio::ip::address& client, const std::string& name) {
+    return is_name_fault(client.to_string(), name);
+  };
   if (options_.decision_log > 0) {
     forwarding.on_question = [this](const dns::QuestionEvent& event) { log_question(event); };
   }
@@ -113,6 +117,11 @@ StartStep NetworkStack::start_dns() {
     return failed(config::kFailure, started.error(), "DNS forwarder");
   }
   return {};
+}
+
+bool NetworkStack::is_name_fault(const std::string& client, const std::string& name) const {
+  auto id = lookups_.id_by_address(client);
+  return id && lookups_.name_fault(*id, name);
 }
 
 void NetworkStack::log_question(const dns::QuestionEvent& event) {
@@ -228,6 +237,14 @@ base::Task<> NetworkStack::apply_policy(std::shared_ptr<const base::UniqueFd> ne
 base::Task<> NetworkStack::close_slot(std::shared_ptr<const base::UniqueFd> netns) {
   netfilter::RuleLoader loader{network_->slot_restore_tool(), run_dir_};
   auto work = [netns, loader] { return netfilter::close_slot(netns->get(), loader); };
+  co_return co_await base::offload(blocking_, std::move(work));
+}
+
+base::Task<> NetworkStack::set_bandwidth(std::shared_ptr<const base::UniqueFd> netns,
+                                         std::optional<std::uint64_t> bytes_per_second) {
+  auto work = [netns, bytes_per_second, network = network_->fd()] {
+    return netfilter::set_bandwidth(network, netns->get(), bytes_per_second);
+  };
   co_return co_await base::offload(blocking_, std::move(work));
 }
 

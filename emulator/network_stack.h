@@ -38,6 +38,8 @@ class NetworkStack {
     std::function<std::optional<std::string>(const std::string& address)> id_by_address;
     std::function<std::shared_ptr<const netfilter::Policy>(const std::string& id)> policy_of;
     std::function<std::shared_ptr<const intercept::HeaderRules>(const std::string& id)> rules_of;
+    // Whether a sandbox's question for this name (lower case) is to find nothing.
+    std::function<bool(const std::string& id, const std::string& name)> name_fault;
   };
 
   // `options`, `clock` and `blocking` outlive the stack. `run_dir` is the instance's own.
@@ -68,6 +70,9 @@ class NetworkStack {
                             std::shared_ptr<const netfilter::Policy> policy);
   // After a policy that could not be applied.
   base::Task<> close_slot(std::shared_ptr<const base::UniqueFd> netns);
+  // How fast the sandbox's network is (netfilter/bandwidth.h), off the loop.
+  base::Task<> set_bandwidth(std::shared_ptr<const base::UniqueFd> netns,
+                             std::optional<std::uint64_t> bytes_per_second);
   // Before the first sandbox that may send anything but TCP (WayOut).
   boost::asio::awaitable<void> open_for_datagrams() {
     return way_out_.open_for_datagrams(blocking_);
@@ -81,6 +86,8 @@ class NetworkStack {
   fakenet::FakeInternet* internet() { return internet_.get(); }
   // What the proxy and the forwarder decided.
   decisions::DecisionLog& decisions() { return decisions_; }
+  // Whether sandboxes' questions for names are answered here.
+  bool forwards_dns() const;
   // What `explain` asks of the network. After start().
   decisions::Lookups explain_lookups();
   // The machine's resolvers, whatever --internet says.
@@ -90,7 +97,7 @@ class NetworkStack {
   StartStep open_internet();
   StartStep start_dns();
   StartStep start_egress();
-  bool forwards_dns() const;
+  bool is_name_fault(const std::string& client, const std::string& name) const;
   void log_question(const dns::QuestionEvent& event);
   // decide(), with what only the network knows: the machine's addresses and the ways out.
   netfilter::Decision judge(const netfilter::Policy& policy,

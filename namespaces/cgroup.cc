@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "emulator/base/posix.h"
 #include "namespaces/cgroup_tree.h"
@@ -168,6 +169,22 @@ void Cgroup::kill() {
 
 Result<Usage> Cgroup::usage() const {
   return read_usage(*layout_, relative_);
+}
+
+Result<std::vector<pid_t>> Cgroup::processes() const {
+  if (directories_.empty()) return base::fail(base::Errc::kNotFound, "the sandbox has ended");
+  SANDLOT_TRY(std::string text, base::read_file(directories_.front() / "cgroup.procs"));
+  std::vector<pid_t> pids;
+  std::istringstream lines(text);
+  for (pid_t pid = 0; lines >> pid;) pids.push_back(pid);
+  return pids;
+}
+
+std::uint64_t Cgroup::memory_limit() const {
+  const auto* memory = layout_->find("memory");
+  if (memory == nullptr) return 0;
+  bool v2 = memory->version == CgroupVersion::kV2;
+  return read_number(memory->root / relative_ / (v2 ? "memory.max" : "memory.limit_in_bytes"));
 }
 
 Result<> Cgroup::set_memory(int megabytes) {

@@ -39,6 +39,10 @@ class Cgroup {
   base::Result<bool> is_frozen() const;
   void kill();
   base::Result<Usage> usage() const;
+  // The processes in it, in our pid namespace.
+  base::Result<std::vector<pid_t>> processes() const;
+  // In bytes; 0 without a controller for memory.
+  std::uint64_t memory_limit() const;
   base::Result<> set_memory(int megabytes);
   // True when no directory is left.
   bool remove();

@@ -101,6 +101,12 @@ class Container {
   // The memory limit from now on. kConflict when more is in use and cannot be reclaimed: then
   // nothing changes.
   virtual base::Result<> set_memory(int megabytes) = 0;
+  // Kills, without a warning, whom the kernel would if the memory ran out now (oom_victim.h); not
+  // pid 1. kFailedPrecondition when there is nobody else.
+  virtual base::Task<> kill_largest() = 0;
+  // Whether changes to its files fail with ENOSPC (full_disk.h). Idempotent, frozen or not; one
+  // call at a time.
+  virtual base::Task<> set_disk_full(bool full) = 0;
   // Copies what the sandbox has written to `directory` (existing and empty), as layers that go on
   // top of its own (layer_capture.h). Only while it is frozen. Files, no memory; nothing is synced.
   virtual base::Task<CaptureReport> capture(std::filesystem::path directory) = 0;

@@ -32,11 +32,10 @@ std::vector<std::string> entries(const fs::path& directory) {
 }
 
 // Mount points below `directory`, the latest first.
-std::vector<std::string> mounts_below(const fs::path& directory) {
+Result<std::vector<std::string>> mounts_below(const fs::path& directory) {
   std::vector<std::string> points;
-  auto text = base::read_file("/proc/self/mountinfo");
-  if (!text) return points;
-  std::istringstream lines(*text);
+  SANDLOT_TRY(auto text, base::read_file("/proc/self/mountinfo"));
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::string point;
@@ -67,6 +66,10 @@ class Collection {
     SANDLOT_TRY(layout_, CgroupLayout::of_this_machine());
     read_records(run_root_);
     read_records(data_dir_ / "sandboxes");
+    for (const auto& [name, error] : damaged_) {
+      if (instances_.contains(name)) continue;
+      report_.failed.push_back("instance " + name + ", whose record cannot be read: " + error);
+    }
     for (const auto& [name, alive] : instances_) {
       if (!alive && only_ && !only_->contains(name)) continue;
       (alive ? report_.alive : report_.dead).push_back(name);
@@ -78,11 +81,17 @@ class Collection {
   }
 
  private:
-  // An instance lives when any of its records says so.
+  // An instance lives when any of its records says so. A directory without one is nobody's
+  // business; one with a record that says nothing may be a live instance's.
   void read_records(const fs::path& parent) {
     for (const auto& name : entries(parent)) {
       auto record = read_instance_record(parent / name);
-      if (record) instances_[name] = instances_[name] || is_alive(*record);
+      if (record) {
+        instances_[name] = instances_[name] || is_alive(*record);
+      } else if (record.error().code() != base::Errc::kNotFound &&
+                 record.error().os_errno() != ENOTDIR) {
+        damaged_[name] = record.error().message();
+      }
     }
   }
 
@@ -97,9 +106,12 @@ class Collection {
   void collect_instance(const std::string& name) {
     for (const auto& root : layout_.used_roots()) collect_cgroups(root / instance_cgroup(name));
     fs::path run = run_root_ / name;
-    for (const auto& point : mounts_below(run)) unmount(point);
+    auto points = mounts_below(run);
+    for (const auto& point : points.value_or(std::vector<std::string>())) unmount(point);
     // What is still mounted is not ours to delete from.
-    if (dry_run_ || mounts_below(run).empty()) remove_directory(run_root_, name);
+    if (!dry_run_) points = mounts_below(run);
+    if (!points) done("directory " + run.string(), base::Failure(points.error()));
+    if (points && (dry_run_ || points->empty())) remove_directory(run_root_, name);
     remove_sandboxes(name);
   }
 
@@ -146,8 +158,10 @@ class Collection {
   void collect_trash() {
     fs::path trash = data_dir_ / "trash";
     for (const auto& name : entries(trash)) {
-      auto owner = instances_.find(name.substr(0, name.find('-')));
-      if (owner == instances_.end() || !owner->second) remove_directory(trash, name);
+      std::string instance = name.substr(0, name.find('-'));
+      auto owner = instances_.find(instance);
+      bool known = owner != instances_.end();
+      if (known ? !owner->second : !damaged_.contains(instance)) remove_directory(trash, name);
     }
   }
 
@@ -157,7 +171,8 @@ class Collection {
   const std::optional<std::set<std::string>>& only_;
   const std::set<std::string>& kept_;
   CgroupLayout layout_;
-  std::map<std::string, bool> instances_;  // name -> alive
+  std::map<std::string, bool> instances_;       // name -> alive
+  std::map<std::string, std::string> damaged_;  // name -> why its record cannot be read
   GcReport report_;
 };
 

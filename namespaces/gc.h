@@ -1,6 +1,7 @@
 // What crashed instances left behind: cgroups, mounts, run directories, writable directories,
 // trash. Used by `sandlot gc` and by every start. Never touches an object of a live instance,
-// nothing whose owner is unknown, and no files of a paused sandbox. Veths and rules are netfilter's
+// nothing whose owner is unknown (a record that cannot be read is reported), and no files of a
+// paused sandbox. Veths and rules are netfilter's
 // (emulator/cli/garbage.h collects all). Blocking.
 #pragma once
 

@@ -24,9 +24,12 @@
 #include "namespaces/cgroup.h"
 #include "namespaces/cgroup_tree.h"
 #include "namespaces/container_runtime.h"
+#include "namespaces/full_disk.h"
 #include "namespaces/instance.h"
+#include "namespaces/instance_places.h"
 #include "namespaces/kept_files.h"
 #include "namespaces/layer_capture.h"
+#include "namespaces/oom_victim.h"
 #include "namespaces/rootfs.h"
 #include "namespaces/spawn_client.h"
 #include "namespaces/tree_removal.h"
@@ -87,19 +90,10 @@ struct Sandbox {
   bool exited = false;
   bool keeps_files = false;       // they are not deleted with it
   CaptureHistories captured;      // used on the copier
+  FullDisk full_disk;             // same
   asio::steady_timer exit_event;  // cancelled when pid 1 has ended
 };
 using SandboxPtr = std::shared_ptr<Sandbox>;
-
-// What start_linux_runtime makes for an instance, taken back when nothing of it is in use: only
-// what is empty; the rest of a crash is for gc.
-void remove_places(const CgroupLayout& layout, const RuntimeOptions& options) {
-  fs::path relative = instance_cgroup(options.instance);
-  for (const auto& root : layout.used_roots()) remove_cgroup_tree(root / relative);
-  remove_empty_top(layout);
-  (void)remove_instance_files(options.data_dir, options.instance);
-  ::rmdir((options.run_dir / "mounts").c_str());
-}
 
 // Everything that outlives a single sandbox. Coroutines hold it by shared_ptr.
 struct Core {
@@ -118,7 +112,7 @@ struct Core {
   fs::path trash_dir() const { return options.data_dir / "trash"; }
 
   Result<> enter_worker() {
-    return builder.enter_own_mounts(options.run_dir / "mounts", sandboxes_dir());
+    return builder.enter_own_mounts(options.run_dir / kScratch, sandboxes_dir());
   }
   Result<Made> make(const ContainerSpec& spec);
   Result<> discard_writable(const std::string& id);
@@ -386,6 +380,8 @@ class LinuxContainer final : public Container {
   Task<> exited() override { return wait_exit(sandbox_); }
   Result<Usage> usage() const override { return sandbox_->cgroup.usage(); }
   Result<> set_memory(int megabytes) override { return sandbox_->cgroup.set_memory(megabytes); }
+  Task<> kill_largest() override { return kill_largest_in(core_, sandbox_); }
+  Task<> set_disk_full(bool full) override { return set_disk_full_of(core_, sandbox_, full); }
   Task<CaptureReport> capture(fs::path directory) override {
     return capture_in(core_, sandbox_, std::move(directory));
   }
@@ -395,6 +391,18 @@ class LinuxContainer final : public Container {
   static Task<CaptureReport> capture_in(CorePtr core, SandboxPtr sandbox, fs::path directory) {
     auto work = [raw = core.get(), sandbox, directory = std::move(directory)] {
       return raw->capture(sandbox->id, sandbox->ids, directory, sandbox->captured);
+    };
+    co_return co_await base::offload(core->copier, std::move(work));
+  }
+
+  static Task<> kill_largest_in(CorePtr core, SandboxPtr sandbox) {
+    auto work = [sandbox] { return kill_oom_victim(sandbox->cgroup, sandbox->process.pid); };
+    co_return co_await base::offload(core->copier, std::move(work));
+  }
+  static Task<> set_disk_full_of(CorePtr core, SandboxPtr sandbox, bool full) {
+    auto work = [sandbox, scratch = core->options.run_dir / kScratch, full] {
+      SandboxPlace place{sandbox->process.pid, sandbox->process.pidfd.get()};
+      return sandbox->full_disk.set(place, scratch, full);
     };
     co_return co_await base::offload(core->copier, std::move(work));
   }
@@ -459,18 +467,6 @@ class LinuxRuntime final : public ContainerRuntime {
 
   CorePtr core_;
 };
-
-Result<> make_places(const RuntimeOptions& options) {
-  SANDLOT_CHECK(base::make_directories(options.run_dir / "mounts", 0700));
-  // 0700: setuid programs of a sandbox lie there under ids that the machine may use for somebody.
-  for (const char* name : {"sandboxes", "trash"}) {
-    SANDLOT_CHECK(base::make_directories(options.data_dir / name, 0700));
-  }
-  fs::path mine = options.data_dir / "sandboxes" / options.instance;
-  SANDLOT_CHECK(base::make_directories(mine, 0700));
-  SANDLOT_TRY(auto record, record_of_this_process());
-  return write_instance_record(mine, record);
-}
 
 }  // namespace
 

@@ -217,7 +217,10 @@ MachineUplink::~MachineUplink() {
 
 Result<std::vector<std::string>> remove_left_uplink(const fs::path& run_dir, bool dry_run) {
   auto text = base::read_file(record_file(run_dir), 1U << 20U);
-  if (!text) return std::vector<std::string>();
+  if (!text) {
+    if (text.error().code() == base::Errc::kNotFound) return std::vector<std::string>();
+    return base::Failure(std::move(text).error());  // nobody knows what is to be undone
+  }
   auto record = UplinkRecord::parse(*text);
   if (!record) return std::vector<std::string>();  // it ended while it wrote: before any change
   auto machine = find_netns(record->netns);

@@ -5,11 +5,15 @@
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
+#include <string_view>
 
 namespace netfilter {
 
@@ -241,6 +245,49 @@ void NetlinkBatch::add_neighbour(int index, const Ipv4& address, const Mac& mac)
   end();
 }
 
+namespace {
+
+tcmsg root_of(int index) {
+  tcmsg queue{};
+  queue.tcm_family = AF_UNSPEC;
+  queue.tcm_ifindex = index;
+  queue.tcm_parent = TC_H_ROOT;
+  return queue;
+}
+
+}  // namespace
+
+void NetlinkBatch::set_bucket(int index, std::uint64_t bytes_per_second) {
+  constexpr std::uint64_t kLeastBurst = 4096;  // more than a frame
+  constexpr std::uint64_t kMostBurst = 1U << 20U;
+  constexpr std::uint64_t kMostWaiting = 4U << 20U;
+  // Twenty milliseconds at once, a fifth of a second in the queue.
+  std::uint64_t burst = std::clamp(bytes_per_second / 50, kLeastBurst, kMostBurst);
+  std::uint64_t waiting = std::clamp(bytes_per_second / 5, 4 * kLeastBurst, kMostWaiting);
+  tcmsg queue = root_of(index);
+  queue.tcm_handle = 1U << 16U;
+  tc_tbf_qopt bucket{};
+  bucket.rate.rate = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(bytes_per_second, std::numeric_limits<std::uint32_t>::max()));
+  bucket.rate.linklayer = TC_LINKLAYER_ETHERNET;  // the kernel counts; no table of ours
+  bucket.limit = static_cast<std::uint32_t>(waiting);
+  begin("pace link " + std::to_string(index), RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, queue);
+  constexpr std::string_view kKind = "tbf";
+  attribute(TCA_KIND, kKind.data(), kKind.size() + 1);
+  std::size_t options = open_nested(TCA_OPTIONS);
+  attribute(TCA_TBF_PARMS, &bucket, sizeof bucket);
+  attribute(TCA_TBF_RATE64, &bytes_per_second, sizeof bytes_per_second);
+  attribute(TCA_TBF_BURST, static_cast<std::uint32_t>(burst));
+  close_nested(options);
+  end();
+}
+
+void NetlinkBatch::delete_bucket(int index) {
+  begin("unpace link " + std::to_string(index), RTM_DELQDISC, 0, root_of(index));
+  requests_.back().ignored = ENOENT;
+  end();
+}
+
 base::Result<NetlinkSocket> NetlinkSocket::open() {
   base::UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return base::fail_errno("open a netlink socket");
@@ -348,7 +395,7 @@ base::Result<bool> NetlinkSocket::is_local(const Ipv4& address) {
   }
 }
 
-base::Result<bool> NetlinkSocket::carries(int index) {
+base::Result<std::vector<std::byte>> NetlinkSocket::link_attribute(int index, std::uint16_t type) {
   NetlinkBatch batch;
   ifinfomsg link{};
   link.ifi_index = index;
@@ -378,12 +425,27 @@ base::Result<bool> NetlinkSocket::carries(int index) {
     while (at + sizeof attribute <= size) {
       std::memcpy(&attribute, buffer.data() + at, sizeof attribute);
       if (attribute.rta_len < sizeof attribute || at + attribute.rta_len > size) break;
-      if (attribute.rta_type == IFLA_OPERSTATE && attribute.rta_len > sizeof attribute)
-        return std::to_integer<int>(buffer[at + sizeof attribute]) == IF_OPER_UP;
+      const std::byte* value = buffer.data() + at + sizeof attribute;
+      if (attribute.rta_type == type)
+        return std::vector<std::byte>(value, value + attribute.rta_len - sizeof attribute);
       at += aligned(attribute.rta_len);
     }
-    return false;
+    return std::vector<std::byte>();
   }
+}
+
+base::Result<bool> NetlinkSocket::carries(int index) {
+  SANDLOT_TRY(auto state, link_attribute(index, IFLA_OPERSTATE));
+  return !state.empty() && std::to_integer<int>(state[0]) == IF_OPER_UP;
+}
+
+base::Result<int> NetlinkSocket::peer_of(int index) {
+  SANDLOT_TRY(auto value, link_attribute(index, IFLA_LINK));
+  int peer = 0;
+  if (value.size() != sizeof peer)
+    return base::fail(base::Errc::kNotFound, "link " + std::to_string(index) + " has no other end");
+  std::memcpy(&peer, value.data(), sizeof peer);
+  return peer;
 }
 
 }  // namespace netfilter

@@ -47,6 +47,10 @@ class NetlinkBatch {
   void add_blackholes();
   // Undoes it; does nothing when there is none.
   void delete_blackholes();
+  // So many bytes a second leave by the link, in place of the bucket that it had; and none any more
+  // (does nothing when there is none).
+  void set_bucket(int index, std::uint64_t bytes_per_second);
+  void delete_bucket(int index);
   // A permanent neighbour: no ARP is ever sent for it.
   void add_neighbour(int index, const Ipv4& address, const Mac& mac);
 
@@ -87,8 +91,12 @@ class NetlinkSocket {
   // Whether the link has been found to carry packets (operational state "up"). Until the kernel's
   // worker has noticed the carrier of a new link, what is sent over it is dropped.
   base::Result<bool> carries(int index);
+  // The index of a veth's other end, in the namespace where that is.
+  base::Result<int> peer_of(int index);
 
  private:
+  // An attribute of the link; empty when it has none of this type. kNotFound: there is no link.
+  base::Result<std::vector<std::byte>> link_attribute(int index, std::uint16_t type);
   explicit NetlinkSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
   base::UniqueFd fd_;
   std::uint32_t queries_ = 0;
@@ -100,5 +108,8 @@ base::Result<bool> local_by_error(int error_number);
 
 // The index of `lo` in every network namespace.
 inline constexpr int kLoopbackIndex = 1;
+// The index of `eth0` in every slot: chosen, so that one batch makes a link and uses it; beyond
+// what the kernel hands out by itself (loopback, fallback tunnels).
+inline constexpr int kSlotLink = 64;
 
 }  // namespace netfilter

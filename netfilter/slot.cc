@@ -16,10 +16,8 @@ namespace {
 constexpr Ipv4 kGatewayAddress = {169, 254, 1, 1};
 constexpr Mac kSwitchMac = {0x02, 0x53, 0x4c,
                             0x00, 0x00, 0x01};  // on every link: they are point to point
-// Link numbers are chosen, not asked for, so that one batch makes a link and uses it. Both are
-// beyond what the kernel hands out by itself (loopback, fallback tunnels).
+// Chosen as kSlotLink is.
 constexpr std::uint32_t kFirstSwitchLink = 1000;
-constexpr int kInnerLink = 64;
 // The ids of slot n end at 2^28 + (n + 1) * 65536 - 1; ping_group_range ends at 2^31 - 1.
 constexpr std::uint32_t kFirstId = 1U << 28U;
 constexpr std::uint32_t kIdsPerSlot = 1U << 16U;
@@ -38,7 +36,7 @@ Plan plan_of(int index, std::uint32_t serial) {
   plan.address = {10, 71, high, low};
   plan.outer = {"s" + std::to_string(serial), static_cast<int>(kFirstSwitchLink + serial),
                 kSwitchMac};
-  plan.inner = {"eth0", kInnerLink, {0x02, 0x00, 10, 71, high, low}};
+  plan.inner = {"eth0", kSlotLink, {0x02, 0x00, 10, 71, high, low}};
   return plan;
 }
 

@@ -45,7 +45,12 @@ asio::awaitable<Bytes> Forwarder::answer(Bytes query,
                                          asio::ip::address client) {
   auto question = parse_query(query);
   if (!question) co_return make_reply(query, Rcode::kFormatError);
-  Bytes reply = co_await answer_question(std::move(query), *question, transport);
+  Bytes reply;
+  if (options_.has_no_name && options_.has_no_name(client, question->name)) {
+    reply = make_reply(query, Rcode::kNoSuchName);
+  } else {
+    reply = co_await answer_question(std::move(query), *question, transport);
+  }
   if (options_.on_question && reply.size() >= kHeaderSize) {
     QuestionEvent event{client, *question, transport, static_cast<Rcode>(reply[3] & 0x0fU)};
     options_.on_question(event);

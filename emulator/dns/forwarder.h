@@ -40,6 +40,10 @@ class Forwarder {
     // The address of a name that is the emulator's own, whatever the internet says. Optional.
     std::function<std::optional<std::array<std::uint8_t, 4>>(const std::string& name)> own_name =
         nullptr;
+    // Whether this client is to be told that there is no such name, whatever the internet says.
+    // Optional.
+    std::function<bool(const boost::asio::ip::address& client, const std::string& name)>
+        has_no_name = nullptr;
     // Told of every question that could be read. Optional.
     std::function<void(const QuestionEvent&)> on_question = nullptr;
   };

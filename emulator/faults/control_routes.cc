@@ -1,6 +1,6 @@
 #include "emulator/faults/control_routes.h"
 
-#include <memory>
+#include <string>
 
 #include "emulator/faults/rule_json.h"
 
@@ -17,11 +17,11 @@ namespace {
 
 constexpr std::size_t kBodyLimit = 512U << 10U;
 
-struct Shared {
+// Of requests under way: both outlive them.
+struct Parts {
   FaultRules& rules;
-  SandboxActions actions;
+  SandboxFaults& faults;
 };
-using SharedPtr = std::shared_ptr<Shared>;
 
 http::Response failure(const base::Error& error) {
   switch (error.code()) {
@@ -30,6 +30,7 @@ http::Response failure(const base::Error& error) {
     case Errc::kNotFound:
       return error_response(404, error.message());
     case Errc::kConflict:
+    case Errc::kFailedPrecondition:
     case Errc::kResourceExhausted:
       return error_response(409, error.message());
     case Errc::kTooLarge:
@@ -41,102 +42,121 @@ http::Response failure(const base::Error& error) {
   }
 }
 
+using Answer = base::Result<http::Response>;
+
 http::Response removed_response(std::size_t count) {
   return json_response(200, "{\"removed\":" + std::to_string(count) + "}");
 }
 
-base::Result<http::Response> add_rule(FaultRules& rules, const std::string& body) {
+asio::awaitable<void> send(http::ServerConnection& connection, Answer answer) {
+  auto response = answer ? std::move(*answer) : failure(answer.error());
+  co_await connection.send(std::move(response));
+}
+
+Answer all_faults(Parts parts) {
+  auto rules = parts.rules.all();
+  auto faults = parts.faults.list();
+  return json_response(200, faults_json(rules, faults));
+}
+
+Answer add_rule(FaultRules& rules, const std::string& body) {
   SANDLOT_TRY(Rule rule, parse_rule(body));
   SANDLOT_TRY(Rule made, rules.add(std::move(rule)));
   return json_response(201, rule_json(made));
 }
 
-asio::awaitable<void> add(http::RoutedRequest request, SharedPtr shared) {
+asio::awaitable<void> add(http::RoutedRequest request, Parts parts) {
   auto body = co_await request.connection.read_full_body(kBodyLimit);
-  base::Result<http::Response> answer = base::Failure(base::Error(Errc::kInternal, ""));
-  if (body) answer = add_rule(shared->rules, *body);
-  auto response = !body    ? failure(body.error())
-                  : answer ? std::move(*answer)
-                           : failure(answer.error());
-  co_await request.connection.send(std::move(response));
+  Answer answer = base::Failure(base::Error(Errc::kInternal, ""));
+  answer = body ? add_rule(parts.rules, *body) : Answer(base::Failure(body.error()));
+  co_await send(request.connection, std::move(answer));
 }
 
-base::Task<http::Response> hurt(SharedPtr shared, std::string id, std::string body) {
+base::Task<http::Response> end_all(Parts parts) {
+  SANDLOT_CO_TRY(std::size_t ended, co_await parts.faults.heal_all());
+  co_return removed_response(ended + parts.rules.clear());
+}
+
+base::Task<http::Response> end_one(Parts parts, std::string id) {
+  SANDLOT_CO_TRY(bool ended, co_await parts.faults.remove(id));
+  if (ended || parts.rules.remove(id)) co_return removed_response(1);
+  co_return base::fail(Errc::kNotFound, "no fault '" + id + "'");
+}
+
+Answer faults_of(Parts parts, const std::string& id) {
+  if (!parts.faults.exists(id)) {
+    return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
+  }
+  auto faults = parts.faults.list(id);
+  return json_response(200, faults_json({}, faults));
+}
+
+base::Task<http::Response> hurt(Parts parts, std::string id, std::string body) {
   SANDLOT_CO_TRY(SandboxFault fault, parse_sandbox_fault(body));
-  if (!shared->actions.exists(id)) {
-    co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" not found");
-  }
-  if (fault.type == "latency") {
-    Rule rule;
-    rule.sandbox = id;
-    rule.times = fault.times;
-    rule.effect.latency = fault.latency;
-    rule.of_sandbox_fault = fault.type;
-    SANDLOT_CO_TRY(Rule made, shared->rules.add(std::move(rule)));
-    co_return json_response(201, rule_json(made));
-  }
-  if (fault.type == "kill_daemon") {
-    SANDLOT_CO_CHECK(shared->actions.kill_daemon(id));
-  } else if (fault.type == "reset_peer") {
-    SANDLOT_CO_CHECK(shared->actions.reset_peers(id));
-  } else {
-    SANDLOT_CO_CHECK(co_await shared->actions.freeze(id, true));
-  }
-  co_return json_response(200, "{\"type\":\"" + fault.type + "\"}");
+  auto type = fault.type;
+  SANDLOT_CO_TRY(auto standing, co_await parts.faults.inflict(std::move(id), std::move(fault)));
+  if (standing) co_return json_response(201, fault_json(*standing));
+  co_return json_response(200, "{\"type\":\"" + std::string(type_name(type)) + "\"}");
 }
 
-base::Task<http::Response> heal(SharedPtr shared, std::string id) {
-  std::size_t removed = shared->rules.remove_of_sandbox(id);
-  SANDLOT_CO_CHECK(co_await shared->actions.freeze(id, false));
-  co_return removed_response(removed);
-}
-
-asio::awaitable<void> change_sandbox(http::RoutedRequest request, SharedPtr shared) {
-  std::string id = request.path.find("id")->second;
+asio::awaitable<void> add_to_sandbox(http::RoutedRequest request, Parts parts, std::string id) {
   auto body = co_await request.connection.read_full_body(kBodyLimit);
-  http::Response response;
-  if (!body) {
-    response = failure(body.error());
+  Answer answer = base::Failure(base::Error(Errc::kInternal, ""));
+  if (body) {
+    answer = co_await hurt(parts, std::move(id), std::move(*body));
   } else {
-    auto doing =
-        request.head.method == "DELETE" ? heal(shared, id) : hurt(shared, id, std::move(*body));
-    auto done = co_await std::move(doing);
-    response = done ? std::move(*done) : failure(done.error());
+    answer = base::Failure(body.error());
   }
-  co_await request.connection.send(std::move(response));
+  co_await send(request.connection, std::move(answer));
 }
 
-asio::awaitable<void> send(http::ServerConnection& connection, http::Response response) {
-  co_await connection.send(std::move(response));
+base::Task<http::Response> heal(Parts parts, std::string id) {
+  SANDLOT_CO_TRY(std::size_t ended, co_await parts.faults.heal(std::move(id)));
+  co_return removed_response(ended);
+}
+
+asio::awaitable<void> send_outcome(http::RoutedRequest request, base::Task<http::Response> doing) {
+  auto answer = co_await std::move(doing);
+  co_await send(request.connection, std::move(answer));
+}
+
+std::string id_in(const http::RoutedRequest& request) {
+  return request.path.find("id")->second;
 }
 
 }  // namespace
 
-std::vector<ControlRoute> control_routes(FaultRules& rules, SandboxActions actions) {
-  auto shared = std::make_shared<Shared>(Shared{rules, std::move(actions)});
-  auto list = [shared](http::RoutedRequest request) {
-    auto all = shared->rules.all();
-    return send(request.connection, json_response(200, rules_json(all)));
+std::vector<ControlRoute> control_routes(FaultRules& rules, SandboxFaults& faults) {
+  Parts parts{rules, faults};
+  auto list = [parts](http::RoutedRequest request) {
+    return send(request.connection, all_faults(parts));
   };
-  auto clear = [shared](http::RoutedRequest request) {
-    return send(request.connection, removed_response(shared->rules.clear()));
+  auto clear = [parts](http::RoutedRequest request) {
+    return send_outcome(std::move(request), end_all(parts));
   };
-  auto remove = [shared](http::RoutedRequest request) {
-    std::string id = request.path.find("id")->second;
-    bool found = shared->rules.remove(id);
-    return send(request.connection,
-                found ? removed_response(1) : error_response(404, "no fault '" + id + "'"));
+  auto remove = [parts](http::RoutedRequest request) {
+    auto doing = end_one(parts, id_in(request));
+    return send_outcome(std::move(request), std::move(doing));
   };
-  auto make = [shared](http::RoutedRequest request) { return add(std::move(request), shared); };
-  auto change = [shared](http::RoutedRequest request) {
-    return change_sandbox(std::move(request), shared);
+  auto make = [parts](http::RoutedRequest request) { return add(std::move(request), parts); };
+  auto list_of = [parts](http::RoutedRequest request) {
+    return send(request.connection, faults_of(parts, id_in(request)));
+  };
+  auto make_of = [parts](http::RoutedRequest request) {
+    std::string id = id_in(request);
+    return add_to_sandbox(std::move(request), parts, std::move(id));
+  };
+  auto clear_of = [parts](http::RoutedRequest request) {
+    auto doing = heal(parts, id_in(request));
+    return send_outcome(std::move(request), std::move(doing));
   };
   return {{"GET", "/_sandlot/faults", list},
           {"POST", "/_sandlot/faults", make},
           {"DELETE", "/_sandlot/faults", clear},
           {"DELETE", "/_sandlot/faults/{id}", remove},
-          {"POST", "/_sandlot/sandboxes/{id}/faults", change},
-          {"DELETE", "/_sandlot/sandboxes/{id}/faults", change}};
+          {"GET", "/_sandlot/sandboxes/{id}/faults", list_of},
+          {"POST", "/_sandlot/sandboxes/{id}/faults", make_of},
+          {"DELETE", "/_sandlot/sandboxes/{id}/faults", clear_of}};
 }
 
 }  // namespace emulator::faults

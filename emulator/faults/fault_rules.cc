@@ -56,8 +56,7 @@ base::Result<Rule> FaultRules::add(Rule rule) {
     return base::fail(Errc::kResourceExhausted,
                       "there are " + std::to_string(kMostRules) + " rules already");
   }
-  ++made_;
-  rule.id = "fault-" + std::to_string(made_);
+  rule.id = draw_id();
   rule.effect.rule = rule.id;
   std::seed_seq sequence{seed_ & 0xffffffffU, seed_ >> 32U, made_};
   items_.push_back({std::move(rule), std::mt19937_64(sequence)});
@@ -71,6 +70,12 @@ std::vector<Rule> FaultRules::all() const {
   return rules;
 }
 
+std::uint64_t FaultRules::hits(std::string_view id) const {
+  auto found = std::find_if(items_.begin(), items_.end(),
+                            [&](const Item& item) { return item.rule.id == id; });
+  return found == items_.end() ? 0 : found->rule.hits;
+}
+
 std::size_t FaultRules::clear() {
   std::size_t count = items_.size();
   items_.clear();
@@ -82,14 +87,6 @@ bool FaultRules::remove(std::string_view id) {
   auto gone = std::erase_if(items_, [&](const Item& item) { return item.rule.id == id; });
   look();
   return gone > 0;
-}
-
-std::size_t FaultRules::remove_of_sandbox(std::string_view sandbox) {
-  auto gone = std::erase_if(items_, [&](const Item& item) {
-    return !item.rule.of_sandbox_fault.empty() && item.rule.sandbox == sandbox;
-  });
-  look();
-  return gone;
 }
 
 bool FaultRules::matches(const Rule& rule, const proxy::FaultQuestion& question) {

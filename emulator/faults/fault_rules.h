@@ -28,8 +28,8 @@ struct Rule {
   std::optional<std::uint64_t> times;  // hits; nullopt = no end
   proxy::Fault effect;
   std::uint64_t hits = 0;
-  // Made by a fault of the sandbox (docs/control-api.md), and removed with it.
-  std::string of_sandbox_fault;
+  // Made by a fault of the sandbox, which lists it and removes it (sandbox_faults.h).
+  bool of_sandbox_fault = false;
 
   bool spent() const { return times && hits >= *times; }
 };
@@ -44,14 +44,16 @@ class FaultRules final : public proxy::FaultSource {
   // nullopt: probabilities are rolled differently in each run.
   explicit FaultRules(std::optional<std::uint64_t> seed);
 
+  // "fault-7", for a fault that is no rule; never used again.
+  std::string draw_id() { return "fault-" + std::to_string(++made_); }
   // The rule with its id. kResourceExhausted when there are too many.
   base::Result<Rule> add(Rule rule);
   std::vector<Rule> all() const;
+  // Of the rule; 0 when there is none.
+  std::uint64_t hits(std::string_view id) const;
   // How many were removed.
   std::size_t clear();
   bool remove(std::string_view id);
-  // Those that faults of this sandbox made.
-  std::size_t remove_of_sandbox(std::string_view sandbox);
 
   // The first rule, in the order of making, that matches and has its luck.
   std::optional<proxy::Fault> take(const proxy::FaultQuestion& question) override;

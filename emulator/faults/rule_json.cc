@@ -4,6 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "netfilter/bandwidth.h"
+#include "netfilter/domain_pattern.h"
+
 namespace emulator::faults {
 
 using base::Errc;
@@ -94,17 +97,6 @@ Result<> read_condition(Rule& rule, const std::string& key, const Json& value) {
   return {};
 }
 
-struct Unbuilt {
-  std::string_view type;
-  std::string_view reason;
-};
-constexpr std::array kUnbuilt{
-    Unbuilt{"oom", "run something in the sandbox that takes more memory than it has"},
-    Unbuilt{"disk_full", "a sandbox's disk has no size of its own"},
-    Unbuilt{"bandwidth", "traffic is not shaped"},
-    Unbuilt{"dns_nxdomain", "use network.denyOut, or --internet fake without the name"},
-};
-
 const char* surface_word(Surface surface) {
   return surface == Surface::kApi ? "api" : surface == Surface::kDaemon ? "daemon" : "public";
 }
@@ -112,7 +104,6 @@ const char* surface_word(Surface surface) {
 Json rule_value(const Rule& rule) {
   Json json;
   json["id"] = rule.id;
-  if (!rule.of_sandbox_fault.empty()) json["type"] = rule.of_sandbox_fault;
   if (!rule.method.empty()) json["method"] = rule.method;
   if (!rule.path.empty()) json["path"] = rule.path;
   if (!rule.sandbox.empty()) json["sandboxID"] = rule.sandbox;
@@ -126,6 +117,85 @@ Json rule_value(const Rule& rule) {
   if (effect.cut == proxy::Fault::Cut::kRequest) json["cut"] = "request";
   if (effect.cut == proxy::Fault::Cut::kResponse) json["cut"] = "response";
   json["hits"] = rule.hits;
+  return json;
+}
+
+struct TypeName {
+  SandboxFaultType type;
+  std::string_view name;
+};
+constexpr std::array kTypes{TypeName{SandboxFaultType::kKillDaemon, "kill_daemon"},
+                            TypeName{SandboxFaultType::kOom, "oom"},
+                            TypeName{SandboxFaultType::kFreeze, "freeze"},
+                            TypeName{SandboxFaultType::kDiskFull, "disk_full"},
+                            TypeName{SandboxFaultType::kLatency, "latency"},
+                            TypeName{SandboxFaultType::kBandwidth, "bandwidth"},
+                            TypeName{SandboxFaultType::kResetPeer, "reset_peer"},
+                            TypeName{SandboxFaultType::kDnsNxdomain, "dns_nxdomain"}};
+
+Result<SandboxFaultType> fault_type(const Json& value) {
+  std::string all;
+  for (const TypeName& known : kTypes) {
+    if (value == known.name) return known.type;
+    if (!all.empty()) all += ", ";
+    all += known.name;
+  }
+  return wrong("type", "one of: " + all);
+}
+
+// As in network.allowOut: "example.com", "*.example.com", "*".
+Result<std::vector<std::string>> name_list(std::string_view key, const Json& value) {
+  constexpr std::size_t kMostNames = 1000;
+  std::vector<std::string> names;
+  bool good = value.is_array() && !value.empty() && value.size() <= kMostNames;
+  for (std::size_t i = 0; good && i < value.size(); ++i) {
+    good =
+        value[i].is_string() && netfilter::DomainPattern(value[i].get<std::string>()).can_match();
+    if (good) names.push_back(value[i].get<std::string>());
+  }
+  if (good) return names;
+  return wrong(key, R"(a list of 1 to 1000 names: "example.com", "*.example.com", "*")");
+}
+
+Result<> read_fault(SandboxFault& fault, const std::string& key, const Json& value) {
+  using Type = SandboxFaultType;
+  constexpr std::int64_t kLongest = 7LL * 24 * 3600 * 1000;
+  bool counted = fault.type == Type::kLatency || fault.type == Type::kDnsNxdomain;
+  if (key == "durationMs" && lasts(fault.type)) {
+    SANDLOT_TRY(auto ms, number(key, value, 1, kLongest));
+    fault.duration = std::chrono::milliseconds(ms);
+  } else if (key == "times" && counted) {
+    SANDLOT_TRY(auto times, number(key, value, 1, 1'000'000'000));
+    fault.times = static_cast<std::uint64_t>(times);
+  } else if (key == "latencyMs" && fault.type == Type::kLatency) {
+    SANDLOT_TRY(auto ms, number(key, value, 1, kLongestLatency));
+    fault.latency = std::chrono::milliseconds(ms);
+  } else if (key == "bytesPerSecond" && fault.type == Type::kBandwidth) {
+    SANDLOT_TRY(auto rate, number(key, value, netfilter::kLeastBandwidth,
+                                  static_cast<std::int64_t>(netfilter::kMostBandwidth)));
+    fault.bytes_per_second = static_cast<std::uint64_t>(rate);
+  } else if (key == "names" && fault.type == Type::kDnsNxdomain) {
+    SANDLOT_TRY(fault.names, name_list(key, value));
+  } else {
+    return base::fail(Errc::kInvalidArgument, "unknown key '" + key + "' of the fault '" +
+                                                  std::string(type_name(fault.type)) + "'");
+  }
+  return {};
+}
+
+Json fault_value(const StandingFault& fault) {
+  using Type = SandboxFaultType;
+  const SandboxFault& what = fault.what;
+  Json json;
+  json["id"] = fault.id;
+  json["type"] = type_name(what.type);
+  json["sandboxID"] = fault.sandbox;
+  if (what.type == Type::kLatency) json["latencyMs"] = what.latency.count();
+  if (what.type == Type::kBandwidth) json["bytesPerSecond"] = what.bytes_per_second;
+  if (what.type == Type::kDnsNxdomain) json["names"] = what.names;
+  if (what.times) json["times"] = *what.times;
+  if (fault.until) json["until"] = base::format_rfc3339(*fault.until);
+  if (what.type == Type::kLatency || what.type == Type::kDnsNxdomain) json["hits"] = fault.hits;
   return json;
 }
 
@@ -158,50 +228,47 @@ Result<Rule> parse_rule(std::string_view body) {
 }
 
 Result<SandboxFault> parse_sandbox_fault(std::string_view body) {
+  using Type = SandboxFaultType;
   Json object = Json::parse(body, nullptr, false);
   if (!object.is_object() || !object.contains("type") || !object["type"].is_string()) {
     return base::fail(Errc::kInvalidArgument, R"(expected {"type": "freeze"} or its like)");
   }
   SandboxFault fault;
-  fault.type = object["type"].get<std::string>();
-  for (const Unbuilt& unbuilt : kUnbuilt) {
-    if (fault.type != unbuilt.type) continue;
-    return base::fail(Errc::kUnimplemented, "the fault '" + fault.type +
-                                                "' is not built: " + std::string(unbuilt.reason));
-  }
+  SANDLOT_TRY(fault.type, fault_type(object["type"]));
   for (const auto& [key, value] : object.items()) {
-    if (key == "type") continue;
-    if (fault.type == "latency" && key == "latencyMs") {
-      SANDLOT_TRY(auto ms, number(key, value, 1, kLongestLatency));
-      fault.latency = std::chrono::milliseconds(ms);
-    } else if (fault.type == "latency" && key == "times") {
-      SANDLOT_TRY(auto times, number(key, value, 1, 1'000'000'000));
-      fault.times = static_cast<std::uint64_t>(times);
-    } else {
-      return base::fail(Errc::kInvalidArgument,
-                        "unknown key '" + key + "' of the fault '" + fault.type + "'");
-    }
+    if (key != "type") SANDLOT_CHECK(read_fault(fault, key, value));
   }
-  bool known = fault.type == "kill_daemon" || fault.type == "freeze" || fault.type == "latency" ||
-               fault.type == "reset_peer";
-  if (!known) {
-    return wrong("type",
-                 "one of: kill_daemon, freeze, latency, reset_peer (and, not built yet: oom, "
-                 "disk_full, bandwidth, dns_nxdomain)");
-  }
-  if (fault.type == "latency" && fault.latency.count() == 0) {
+  if (fault.type == Type::kLatency && fault.latency.count() == 0) {
     return base::fail(Errc::kInvalidArgument, "the fault 'latency' needs 'latencyMs'");
   }
+  if (fault.type == Type::kBandwidth && fault.bytes_per_second == 0) {
+    return base::fail(Errc::kInvalidArgument, "the fault 'bandwidth' needs 'bytesPerSecond'");
+  }
+  if (fault.type == Type::kDnsNxdomain && fault.names.empty()) fault.names = {"*"};
   return fault;
+}
+
+std::string_view type_name(SandboxFaultType type) {
+  for (const TypeName& known : kTypes) {
+    if (known.type == type) return known.name;
+  }
+  return "";
 }
 
 std::string rule_json(const Rule& rule) {
   return dump(rule_value(rule));
 }
 
-std::string rules_json(std::span<const Rule> rules) {
+std::string fault_json(const StandingFault& fault) {
+  return dump(fault_value(fault));
+}
+
+std::string faults_json(std::span<const Rule> rules, std::span<const StandingFault> faults) {
   Json array = Json::array();
-  for (const Rule& rule : rules) array.push_back(rule_value(rule));
+  for (const Rule& rule : rules) {
+    if (!rule.of_sandbox_fault) array.push_back(rule_value(rule));
+  }
+  for (const StandingFault& fault : faults) array.push_back(fault_value(fault));
   return dump(array);
 }
 

@@ -132,6 +132,20 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Result<> reset_peers(const std::string& id);
   // Stops everything in a running sandbox, or lets it go on; it counts as running all the while.
   base::Task<> set_stuck(std::string id, bool stuck);
+  // Of a running one, whom the kernel would at the end of its memory. kFailedPrecondition when only
+  // the daemon is there.
+  base::Task<> kill_largest(std::string id);
+  // Of a running one, or (the end of it) of a paused one too.
+  base::Task<> set_disk_full(std::string id, bool full);
+  // Its network, running or paused; nullptr while it has none.
+  base::Task<std::shared_ptr<const base::UniqueFd>> network_of(std::string id);
+  // What a fault needs to know of its sandbox: which container of it there is, and whether it
+  // stands still. nullopt when it is gone.
+  struct Life {
+    unsigned container = 0;
+    bool stuck = false;
+  };
+  std::optional<Life> life_of(std::string_view id) const;
 
   // Whose eth0 has this address; for the egress proxy.
   std::optional<std::string> id_by_address(std::string_view address) const;
@@ -185,6 +199,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     unsigned generation = 0;       // of its container: the watcher of an earlier one keeps quiet
     bool policy_changing = false;  // one change at a time
     bool stuck = false;            // frozen by a fault
+    bool disk_full = false;        // by a fault, in this container
     int base_memory_mb = 0;        // as it was made
     // metadata.idle_timeout; 0 = off. `idle_since` while no client is connected.
     std::chrono::seconds idle_timeout{};

@@ -45,4 +45,36 @@ base::Task<> LocalSandboxService::set_stuck(std::string id, bool stuck) {
   co_return changed;
 }
 
+base::Task<> LocalSandboxService::kill_largest(std::string id) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+  if (sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
+  }
+  base::log::info("fault.oom", {{"sandbox", id}});
+  co_return co_await sandbox->container->kill_largest();
+}
+
+base::Task<> LocalSandboxService::set_disk_full(std::string id, bool full) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(id));
+  if (full && sandbox->state != State::kRunning) {
+    co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is paused");
+  }
+  if (!sandbox->container || sandbox->disk_full == full) co_return base::Result<>();
+  unsigned generation = sandbox->generation;
+  auto done = co_await sandbox->container->set_disk_full(full);
+  if (done && sandbox->generation == generation) sandbox->disk_full = full;
+  co_return done;
+}
+
+base::Task<std::shared_ptr<const base::UniqueFd>> LocalSandboxService::network_of(std::string id) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_settled(std::move(id)));
+  co_return sandbox->slot.netns();
+}
+
+std::optional<LocalSandboxService::Life> LocalSandboxService::life_of(std::string_view id) const {
+  auto found = sandboxes_.find(id);
+  if (found == sandboxes_.end()) return std::nullopt;
+  return Life{found->second->generation, found->second->stuck};
+}
+
 }  // namespace emulator::sandboxes

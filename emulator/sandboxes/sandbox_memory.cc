@@ -65,6 +65,7 @@ asio::awaitable<void> LocalSandboxService::strike_out(SandboxPtr sandbox) {
 // Its processes end, its files stay. Its slot goes, but for the ids.
 asio::awaitable<void> LocalSandboxService::end_container(SandboxPtr sandbox) {
   ++sandbox->generation;
+  sandbox->disk_full = false;
   auto ended = co_await sandbox->container->end();
   if (!ended) {
     base::log::warn("sandbox.stuck",

@@ -57,7 +57,7 @@ base::Task<> LocalSandboxService::capture(std::string id, std::filesystem::path 
     }
   }
   base::Result<> thawed;
-  if (before == State::kRunning && sandbox->state != State::kGone) {
+  if (before == State::kRunning && sandbox->state != State::kGone && !sandbox->stuck) {
     thawed = co_await sandbox->container->thaw();
   }
   if (sandbox->state == State::kGone) {
@@ -262,6 +262,7 @@ Blank LocalSandboxService::change_container(const SandboxPtr& sandbox,
   std::swap(sandbox->container, fresh.container);
   id_by_address_[sandbox->slot.address()] = id;
   ++sandbox->generation;
+  sandbox->stuck = sandbox->disk_full = false;
   renew_connections(sandbox);
   sandbox->info.memory_mb = sandbox->item->limits.memory_mb;  // what was added is gone
   sandbox->policy_in_kernel = policy;

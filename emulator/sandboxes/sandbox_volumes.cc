@@ -20,7 +20,8 @@ base::Task<> LocalSandboxService::hold(std::weak_ptr<Sandbox> weak) {
 
 base::Task<> LocalSandboxService::let_go(std::weak_ptr<Sandbox> weak) {
   auto sandbox = weak.lock();
-  if (!sandbox || sandbox->state != State::kRunning) co_return base::Result<>();
+  bool goes_on = sandbox && sandbox->state == State::kRunning && !sandbox->stuck;
+  if (!goes_on) co_return base::Result<>();
   co_return co_await sandbox->container->thaw();
 }
 
@@ -52,6 +53,8 @@ base::Task<LocalSandboxService::SandboxPtr> LocalSandboxService::find_for_volume
 base::Task<cloud::SandboxInfo> LocalSandboxService::mount_volume(std::string id,
                                                                  cloud::VolumeMount mount) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_for_volumes(std::move(id)));
+  // It would go with what makes the disk full.
+  if (sandbox->disk_full) co_return base::fail(Errc::kConflict, "the disk is full, by a fault");
   auto mounts = sandbox->mounts;
   SANDLOT_CO_CHECK(co_await hooks_.volumes->mount(mounts, std::move(mount)));
   sandbox->info.volume_mounts = mounts->list();

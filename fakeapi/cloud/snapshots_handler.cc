@@ -140,13 +140,9 @@ Answer SnapshotsHandler::clone(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(CloneRequest wanted, parse_clone(body));
-  SANDLOT_CO_TRY(SnapshotService * service, snapshots());
-  SANDLOT_CO_TRY(SandboxInfo source, find(id));
-  if (wanted.timeout) wanted.timeout = cap_timeout(*wanted.timeout, source.metadata);
-  auto cloned = co_await service->clone(id, std::move(wanted));
-  if (!cloned) co_return Failure(translate(std::move(cloned).error(), id));
-  http::Response response = json_response(201, clone_json(*cloned));
-  say_contents(response, cloned->memory);
+  SANDLOT_CO_TRY(Cloned cloned, co_await clone_of(id, wanted));
+  http::Response response = json_response(201, clone_json(cloned));
+  say_contents(response, cloned.memory);
   co_return response;
 }
 
@@ -154,16 +150,23 @@ Answer SnapshotsHandler::fork(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(CloneRequest wanted, parse_fork(body));
+  SANDLOT_CO_TRY(Cloned cloned, co_await clone_of(id, wanted));
+  http::Response response =
+      json_response(201, fork_json(cloned, answer_domain(request.head, public_domain_)));
+  say_contents(response, cloned.memory);
+  co_return response;
+}
+
+base::Task<Cloned> SnapshotsHandler::clone_of(std::string id, CloneRequest wanted) {
   SANDLOT_CO_TRY(SnapshotService * service, snapshots());
   SANDLOT_CO_TRY(SandboxInfo source, find(id));
-  wanted.timeout = cap_timeout(*wanted.timeout, source.metadata);
+  if (wanted.timeout) wanted.timeout = cap_timeout(*wanted.timeout, source.metadata);
+  bool is_fork = wanted.fork;
   auto cloned = co_await service->clone(id, std::move(wanted));
-  if (!cloned && cloned.error().code() == Errc::kConflict) co_return Failure(is_paused(id));
-  if (!cloned) co_return Failure(translate(std::move(cloned).error(), id));
-  http::Response response =
-      json_response(201, fork_json(*cloned, answer_domain(request.head, public_domain_)));
-  say_contents(response, cloned->memory);
-  co_return response;
+  if (cloned) co_return cloned;
+  bool paused = is_fork && cloned.error().code() == Errc::kConflict;
+  if (paused) co_return Failure(is_paused(id));
+  co_return Failure(translate(std::move(cloned).error(), id));
 }
 
 Answer SnapshotsHandler::reset(http::RoutedRequest request) {

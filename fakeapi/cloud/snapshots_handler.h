@@ -34,6 +34,7 @@ class SnapshotsHandler {
   base::Result<SnapshotService*> snapshots() const;
   base::Result<SandboxInfo> find(const std::string& id) const;
   base::Task<SnapshotInfo> take_of(std::string id, std::string name);
+  base::Task<Cloned> clone_of(std::string id, CloneRequest wanted);
 
   SandboxService& service_;
   base::Clock& clock_;

@@ -2,8 +2,8 @@
 
 #include <array>
 
+#include "emulator/base/secret.h"
 #include "fakeapi/envd/download.h"
-#include "fakeapi/envd/signature.h"
 #include "fakeapi/envd/system_handler.h"
 #include "fakeapi/envd/upload.h"
 
@@ -124,7 +124,7 @@ EnvdServer::EnvdServer(SandboxState& state, ProcessTable& processes)
 bool EnvdServer::authorized(const http::RequestHead& head) const {
   const std::string& token = state_.configuration.access_token;
   if (token.empty() || exempt(head)) return true;
-  return constant_time_equal(head.headers.get("X-Access-Token"), token);
+  return base::same_secret(head.headers.get("X-Access-Token"), token);
 }
 
 asio::awaitable<void> EnvdServer::handle(const http::RequestHead& head,

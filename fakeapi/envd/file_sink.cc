@@ -41,7 +41,7 @@ tl::unexpected<HttpError> FileSink::write_error(int error) const {
   while (::statvfs(place.c_str(), &space) != 0 && errno == ENOENT && place.size() > 1) {
     place = parent_path(place);
   }
-  if (space.f_files > 0 && space.f_ffree == 0) {
+  if (space.f_files > 0 && space.f_ffree == 0 && space.f_bavail > 0) {
     return failure(507, "not enough inodes available: " + errno_words(error));
   }
   std::string prefix;
@@ -68,6 +68,7 @@ tl::expected<FileSink, HttpError> FileSink::open(const std::string& path,
   }
   if (existed && S_ISDIR(info.st_mode)) return failure(400, "path is a directory: " + path);
   if (existed && ::chown(path.c_str(), user.uid, user.gid) != 0) {
+    if (is_full(errno)) return sink.write_error(errno);
     return failure(500, "error changing file ownership: chown " + path + ": " + errno_words(errno));
   }
   // Not blocking: a fifo without a reader must not stop the only thread there is.
@@ -78,6 +79,7 @@ tl::expected<FileSink, HttpError> FileSink::open(const std::string& path,
   }
   sink.fd_.reset(fd);
   if (!existed && ::fchown(fd, user.uid, user.gid) != 0) {
+    if (is_full(errno)) return sink.write_error(errno);
     return failure(500, "error changing file ownership: chown " + path + ": " + errno_words(errno));
   }
   return sink;

@@ -1,21 +1,12 @@
 #include "fakeapi/envd/signature.h"
 
+#include "emulator/base/secret.h"
 #include "fakeapi/envd/base64.h"
 #include "fakeapi/envd/sha256.h"
 
 namespace fakeapi::envd {
 
 using base::Errc;
-
-bool constant_time_equal(std::string_view a, std::string_view b) {
-  std::size_t difference = a.size() ^ b.size();
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    char other = b.empty() ? '\0' : b[i % b.size()];
-    difference |= static_cast<std::size_t>(static_cast<unsigned char>(a[i]) ^
-                                           static_cast<unsigned char>(other));
-  }
-  return difference == 0;
-}
 
 std::string file_signature(const SignedRequest& request, std::string_view token) {
   std::string text = request.path + ":" + request.operation + ":" + request.username + ":";
@@ -34,13 +25,13 @@ base::Result<> check_file_access(const SignedRequest& request,
                                  std::int64_t now) {
   if (token.empty()) return {};
   if (header_token) {
-    if (constant_time_equal(*header_token, token)) return {};
+    if (base::same_secret(*header_token, token)) return {};
     return base::fail(Errc::kUnauthenticated, "access token present in header but does not match");
   }
   if (!request.signature)
     return base::fail(Errc::kUnauthenticated, "missing signature query parameter");
   // The MAC first: only a genuine URL may learn that it has expired.
-  if (!constant_time_equal(*request.signature, file_signature(request, token))) {
+  if (!base::same_secret(*request.signature, file_signature(request, token))) {
     return base::fail(Errc::kUnauthenticated, "invalid signature");
   }
   if (request.expiration && *request.expiration < now) {

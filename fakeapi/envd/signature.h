@@ -11,9 +11,6 @@
 
 namespace fakeapi::envd {
 
-// Equal or not, in a time that does not depend on where they differ.
-bool constant_time_equal(std::string_view a, std::string_view b);
-
 struct SignedRequest {
   std::string path;       // raw query value, decoded, not resolved
   std::string operation;  // "read" or "write"

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/secret.h"
 #include "fakeapi/envd/init_request.h"
-#include "fakeapi/envd/signature.h"
 
 namespace fakeapi::envd {
 
@@ -24,7 +24,7 @@ std::string dump(const json& value) {
 HttpError init_permission(const std::optional<std::string>& given, const std::string& current) {
   HttpError error;
   error.status = 0;
-  bool allowed = current.empty() || (given && constant_time_equal(*given, current));
+  bool allowed = current.empty() || (given && base::same_secret(*given, current));
   if (allowed) return error;
   error.status = 401;
   error.message = given ? "access token validation failed" : "access token reset not authorized";

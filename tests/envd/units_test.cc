@@ -76,15 +76,6 @@ TEST(Signature, MatchesTheContractsVector) {
             "v1_gUtH/s9YCJWgCizjfUxuWfhFE4QSydOWEIIvfLwDr6E");
 }
 
-TEST(Signature, ComparisonKnowsLengthAndContent) {
-  EXPECT_TRUE(constant_time_equal("", ""));
-  EXPECT_TRUE(constant_time_equal("abc", "abc"));
-  EXPECT_FALSE(constant_time_equal("abc", "abd"));
-  EXPECT_FALSE(constant_time_equal("abc", "abcabc"));
-  EXPECT_FALSE(constant_time_equal("abc", ""));
-  EXPECT_FALSE(constant_time_equal("", "abc"));
-}
-
 TEST(Paths, ResolveAgainstTheHome) {
   auto resolve = [](std::string_view path) { return *resolve_path(path, "/home/user", ""); };
   EXPECT_EQ(resolve(""), "/home/user");

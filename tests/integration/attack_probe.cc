@@ -114,9 +114,14 @@ int send_frames(const std::vector<Bytes>& packets, const Options& options, std::
     frame.insert(frame.end(), source.begin(), source.end());
     put16(frame, type);
     frame.insert(frame.end(), packet.begin(), packet.end());
-    if (::sendto(socket, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&link),
-                 sizeof link) < 0) {
-      return refused("send a frame");
+    // A flood may be faster than the link: what finds its queue full is sent again.
+    for (int attempt = 0;; ++attempt) {
+      if (::sendto(socket, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&link),
+                   sizeof link) >= 0) {
+        break;
+      }
+      if (errno != ENOBUFS || attempt == 1000) return refused("send a frame");
+      ::usleep(1000);
     }
   }
   return 0;

@@ -79,6 +79,40 @@ EmulatorProcess::Ran AttackRange::entered(const std::string& sandbox,
   return enter(sandbox, std::move(argv));
 }
 
+void AttackRange::by_hand(const std::string& sandbox, const std::string& words) const {
+  bool frame = words.find("frame") != std::string::npos;
+  auto refused = inside(sandbox, words);
+  EXPECT_EQ(refused.exit_code, kProbeRefused) << "root in the sandbox could send: " << words;
+  std::string socket = frame ? "packet" : "raw";
+  EXPECT_EQ(refused.out, "refused: " + socket + " socket: Operation not permitted\n") << words;
+  sent(sandbox, words);
+}
+
+void AttackRange::sent(const std::string& sandbox, const std::string& words) const {
+  auto ran = entered(sandbox, words);
+  EXPECT_EQ(ran.exit_code, 0) << "not sent: " << words << ": " << ran.out << ran.err;
+}
+
+namespace {
+
+// "tcp 1.1.1.1 22: eof": whether something went out, or the kernel says that nothing can.
+bool was_made(const std::string& line) {
+  auto at = line.find(": ");
+  if (at == std::string::npos) return false;
+  std::string words = line.substr(0, at);
+  std::string result = line.substr(at + 2);
+  if (words.starts_with("udp ")) return result == "silence" || result.starts_with("answer ");
+  bool nowhere = words.find(" 255.255.255.255 ") != std::string::npos ||
+                 words.find(" 224.0.0.") != std::string::npos;
+  if (nowhere) return result == "refused: connect: Network is unreachable";
+  for (const char* made : {"no connection", "silence", "data ", "eof", "reset"}) {
+    if (result.starts_with(made)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::string AttackRange::at_once(const std::string& sandbox,
                                  const std::vector<std::string>& probes) const {
   auto script = [&](const std::string& probe) {
@@ -93,6 +127,8 @@ std::string AttackRange::at_once(const std::string& sandbox,
   auto expected = static_cast<std::ptrdiff_t>(probes.size());
   EXPECT_EQ(lines(inside.out), expected) << inside.out << inside.err;
   EXPECT_EQ(lines(entered.out), expected) << entered.out << entered.err;
+  std::istringstream results(inside.out + entered.out);
+  for (std::string line; std::getline(results, line);) EXPECT_TRUE(was_made(line)) << line;
   return inside.out + entered.out;
 }
 

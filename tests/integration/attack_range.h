@@ -30,7 +30,14 @@ class AttackRange {
   EmulatorProcess::Ran inside(const std::string& sandbox, const std::string& words) const;
   // The same as the machine's root in its network namespace. WORDS are split at spaces.
   EmulatorProcess::Ran entered(const std::string& sandbox, const std::string& words) const;
+  // Of a packet or frame made by hand. Root in the sandbox is refused the socket; the machine's
+  // root sends it: whether it arrives is the canary's to say, and silence is no failure to send.
+  void by_hand(const std::string& sandbox, const std::string& words) const;
+  // The machine's root there sends it, by whatever socket.
+  void sent(const std::string& sandbox, const std::string& words) const;
   // Both attackers run all of them at the same time: what came of each, one line "WORDS: RESULT".
+  // A probe of ordinary sockets that was not really made fails the test: the kernel refuses a TCP
+  // connection to broadcast and multicast addresses (ENETUNREACH), and nothing else.
   std::string at_once(const std::string& sandbox, const std::vector<std::string>& probes) const;
   // Any program of the machine there.
   EmulatorProcess::Ran enter(const std::string& sandbox, std::vector<std::string> argv) const;

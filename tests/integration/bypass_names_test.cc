@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -57,12 +58,22 @@ TEST(BypassNames, ANameOfAPrivateAddressIsNotDialled) {
     for (const std::string at : {"10.200.0.1", "169.254.169.254", "93.184.216.34", "1.1.1.1"})
       probes.push_back("tls " + at + " 443 " + name + " 16000");
   }
-  range.at_once(sandbox, probes);
+  std::istringstream results(range.at_once(sandbox, probes));
+  for (std::string line; std::getline(results, line);) {
+    if (line.find(": data") == std::string::npos) continue;
+    // Those have a public address, too, at times or always.
+    bool may = line.find(" mixed.rebind.test ") != std::string::npos ||
+               line.find(" flip.rebind.test ") != std::string::npos;
+    EXPECT_TRUE(may) << "answered from a private address: " << line;
+  }
   range.at_once(open, probes);
   EXPECT_TRUE(range.silent("address=10.200.0.1"));
   EXPECT_TRUE(range.silent("address=169.254.169.254"));
   // The sandbox's own lookups see what the cloud's would; that is no way to get there.
-  range.emulator().run(open, "curl -sk -m 3 https://rebind.test; curl -s -m 3 http://rebind.test");
+  for (const char* address : {"https://rebind.test", "http://rebind.test"}) {
+    auto fetched = range.emulator().run(open, std::string("curl -sk -m 3 ") + address);
+    EXPECT_EQ(fetched.exit_code, 28) << "the name is known, nobody answers: " << fetched.err;
+  }
   EXPECT_TRUE(range.silent("address=10.200.0.1"));
   EXPECT_TRUE(range.arrived(std::string(kExample) + "&port=443")) << "the public half of mixed";
 }
@@ -93,12 +104,11 @@ TEST(BypassNames, AFloodOfHalfOpenConnectionsIsItsOwnersProblem) {
   std::size_t before = descriptors(range.emulator().pid());
   range.clear();
   // Not one answer to the switch's SYN-ACK: the slot's kernel is told to send no resets.
-  range.enter(closed,
-              {"iptables", "-I", "OUTPUT", "-p", "tcp", "--tcp-flags", "RST", "RST", "-j", "DROP"});
+  auto mute = range.enter(
+      closed, {"iptables", "-I", "OUTPUT", "-p", "tcp", "--tcp-flags", "RST", "RST", "-j", "DROP"});
+  EXPECT_EQ(mute.exit_code, 0) << mute.err;
   for (const std::string port : {"443", "80", "22"}) {
-    auto ran = range.entered(
-        closed, "packet via=frame proto=6 ports=20000 sport=1024 to=1.1.1.1 port=" + port);
-    EXPECT_EQ(ran.exit_code, 0) << ran.out;
+    range.sent(closed, "packet via=frame proto=6 ports=20000 sport=1024 to=1.1.1.1 port=" + port);
   }
   auto silent = range.emulator().run(
       named,
@@ -165,12 +175,12 @@ TEST(BypassNames, RulesFlushedInsideTheSlotOpenNothingOfTheSwitchs) {
   // The machine's root can take the slot's rules away: TCP is still the proxy's, the private
   // ranges are still the switch's, and another sandbox's rules are its own.
   for (const char* tool : {"iptables", "iptables-legacy", "iptables-nft"})
-    range.enter(closed, {tool, "-F"});
+    EXPECT_EQ(range.enter(closed, {tool, "-F"}).exit_code, 0) << tool;
   for (const std::string at : {"1.1.1.1", "10.200.0.1", "169.254.169.254"}) {
-    range.entered(closed, "tcp " + at + " 443 GET");
-    range.entered(closed, "tcp " + at + " 22");
-    if (at != "1.1.1.1") range.entered(closed, "udp " + at + " 7777");
-    range.entered(beside, "udp " + at + " 7777");
+    range.sent(closed, "tcp " + at + " 443 GET");
+    range.sent(closed, "tcp " + at + " 22");
+    if (at != "1.1.1.1") range.sent(closed, "udp " + at + " 7777");
+    range.sent(beside, "udp " + at + " 7777");
   }
   EXPECT_TRUE(range.silent());
   EXPECT_EQ(range.entered(closed, "udp 1.1.1.1 7777").out.substr(0, 6), "answer")
@@ -182,7 +192,7 @@ TEST(BypassNames, RulesFlushedInsideTheSlotOpenNothingOfTheSwitchs) {
                 .status,
             204);
   range.clear();
-  range.entered(closed, "udp 1.1.1.1 7777");
+  range.sent(closed, "udp 1.1.1.1 7777");
   EXPECT_TRUE(range.silent());
 }
 

@@ -335,6 +335,11 @@ TEST(DnsMode, DirectQuestionsLeaveAsTheyAre) {
       << "nothing of ours answered: " << log.dump(1);
   auto aaaa = emulator.run(sandbox, "getent ahostsv6 nobody.invalid; echo done");
   EXPECT_EQ(aaaa.out, "done\n");
+  // So nobody here can say that there is no such name.
+  auto fault = emulator.api("POST", "/_sandlot/sandboxes/" + sandbox + "/faults",
+                            {{"type", "dns_nxdomain"}});
+  EXPECT_EQ(fault.status, 501) << fault.body;
+  EXPECT_EQ(emulator.api("GET", "/_sandlot/faults").body, "[]");
   std::string closed = emulator.create(network({}, {"8.8.8.8"}));
   std::uint64_t before = packets(emulator);
   EXPECT_NE(emulator.run(closed, "curl -sS -m 3 https://example.com").exit_code, 0) << "NET-15";

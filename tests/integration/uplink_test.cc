@@ -197,6 +197,33 @@ TEST_F(HostUplink, IsNotMadeForSandboxesThatMaySendNothing) {
   });
 }
 
+// Its record cannot be written: nothing may be done to the machine that nobody could undo.
+TEST_F(HostUplink, ThatCannotBeMadeIsSaidOnceAndLeavesTcpAndTheMachine) {
+  run([&] {
+    TempDir dir;
+    EmulatorProcess emulator(dir.path(), host());
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    auto own = std::filesystem::directory_iterator(dir.path() / "run")->path();
+    ASSERT_TRUE(std::filesystem::create_directory(own / "uplink"));
+    for (const std::string& sandbox : {emulator.create(), emulator.create()}) {
+      EXPECT_EQ(http_status(emulator, sandbox, "http://93.184.216.34"), "200");
+      EXPECT_EQ(echo(emulator, sandbox, "93.184.216.34", 7777), "silence\n");
+      Json asked = {{"ip", "93.184.216.34"}, {"port", 7777}, {"protocol", "udp"}};
+      auto told = emulator.api("POST", "/_sandlot/sandboxes/" + sandbox + "/explain", asked);
+      EXPECT_EQ(told.json().value("rule", ""), "no way out for UDP and ICMP") << told.body;
+    }
+    EXPECT_EQ(uplinks(), 0U);
+    expect_untouched("after it failed");
+    std::string log = emulator.log();
+    auto first = log.find("uplink.failed");
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_EQ(log.find("uplink.failed", first + 1), std::string::npos) << log;
+    ASSERT_TRUE(std::filesystem::remove(own / "uplink"));
+    EXPECT_EQ(emulator.stop(), 0) << emulator.log();
+    EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
+  });
+}
+
 TEST_F(HostUplink, ObeysThePolicyOfEachSandbox) {
   run([&] {
     TempDir dir;

@@ -20,6 +20,7 @@ namespace namespaces_test {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 namespace fs = std::filesystem;
 
@@ -170,6 +171,30 @@ TEST_F(GcTest, NameOfALiveInstanceIsRefused) {
   auto claimed = namespaces::claim_instance(run_, name_);
   ASSERT_FALSE(claimed);
   EXPECT_EQ(claimed.error().code(), base::Errc::kAlreadyExists);
+}
+
+TEST_F(GcTest, AnInstanceWithADamagedRecordIsReportedAndLeftAlone) {
+  fs::create_directories(run_ / name_);
+  for (const char* text : {"", "no record\n"}) {
+    std::ofstream(run_ / name_ / "instance") << text;
+    auto report = namespaces::collect(run_, data_, false);
+    ASSERT_TRUE(report);
+    ASSERT_EQ(report->failed.size(), 1U) << text;
+    EXPECT_THAT(report->failed[0], HasSubstr("instance " + name_));
+    EXPECT_THAT(report->removed, IsEmpty());
+    EXPECT_TRUE(fs::exists(run_ / name_));
+    EXPECT_TRUE(fs::exists(data_ / "sandboxes" / name_ / "box"));
+    EXPECT_TRUE(fs::exists(data_ / "trash" / (name_ + "-old"))) << "it may be at it";
+  }
+  // Its other record says that it is dead.
+  write_dead_record();
+  fs::rename(run_ / name_ / "instance", data_ / "sandboxes" / name_ / "instance");
+  std::ofstream(run_ / name_ / "instance") << "";
+  auto report = namespaces::collect(run_, data_, false);
+  ASSERT_TRUE(report);
+  EXPECT_THAT(report->failed, IsEmpty());
+  EXPECT_THAT(report->dead, ElementsAre(name_));
+  EXPECT_FALSE(fs::exists(run_ / name_));
 }
 
 TEST_F(GcTest, DirectoryWithoutARecordIsNobodysBusiness) {

@@ -86,6 +86,27 @@ TEST_F(ForwarderTest, AnswersItsOwnNamesItselfEvenWithoutInternet) {
   EXPECT_EQ(resolver.asked(), 0);
 }
 
+TEST_F(ForwarderTest, SaysThatThereIsNoSuchNameToWhomItIsToldAndAsksNobody) {
+  FakeResolver resolver;
+  std::string told;
+  Forwarder::Options options;
+  options.has_no_name = [](const boost::asio::ip::address& client, const std::string& name) {
+    return client.is_loopback() && name == "gone.example.com";
+  };
+  options.on_question = [&](const QuestionEvent& event) {
+    told = event.question.name + " " + std::to_string(static_cast<int>(event.rcode));
+  };
+  start({resolver.endpoint()}, options);
+  Bytes query = make_query("Gone.example.com", kTypeA, 0x4242);
+  Bytes reply = ask_udp(port_, query);
+  EXPECT_TRUE(answers(reply, query));
+  EXPECT_EQ(rcode_of(reply), 3);
+  EXPECT_EQ(told, "gone.example.com 3");
+  EXPECT_EQ(rcode_of(ask_udp(port_, make_query("gone.example.com", kTypeAaaa))), 3);
+  EXPECT_EQ(resolver.asked(), 0);
+  EXPECT_EQ(answers_in(ask_udp(port_, make_query("example.com", kTypeA))), 1);
+}
+
 TEST_F(ForwarderTest, TellsWhoAskedForWhatAndHowItEnded) {
   FakeResolver resolver;
   std::string told;

@@ -74,18 +74,17 @@ TEST(FaultRules, AreTheSameAgainWithTheSameSeed) {
   EXPECT_LT(count, 48);
 }
 
-TEST(FaultRules, OfASandboxGoWithItsFault) {
+TEST(FaultRules, GoByTheirIds) {
   FaultRules rules(1);
-  Rule rule;
-  rule.sandbox = "i1";
-  rule.of_sandbox_fault = "latency";
-  rule.effect.latency = std::chrono::milliseconds(5);
-  ASSERT_TRUE(rules.add(rule));
   add(rules, R"({"sandboxID": "i1", "status": 500})");
-  EXPECT_EQ(rules.remove_of_sandbox("i1"), 1U);
-  EXPECT_EQ(rules.all().size(), 1U);
-  EXPECT_FALSE(rules.remove("fault-9"));
-  EXPECT_TRUE(rules.remove("fault-2"));
+  EXPECT_EQ(rules.draw_id(), "fault-2") << "of a fault that is no rule";
+  add(rules, R"({"status": 501})");
+  EXPECT_FALSE(rules.remove("fault-2"));
+  EXPECT_TRUE(rules.remove("fault-1"));
+  EXPECT_EQ(status(rules, "GET", "/"), 501);
+  EXPECT_EQ(rules.hits("fault-3"), 1U);
+  EXPECT_TRUE(rules.remove("fault-3"));
+  EXPECT_EQ(rules.hits("fault-3"), 0U);
   EXPECT_FALSE(rules.armed());
 }
 
@@ -109,21 +108,6 @@ TEST(FaultRules, RefuseWhatTheyDoNotUnderstand) {
   auto rule = parse_rule(R"({"status": 429, "body": {"code": 429}})");
   ASSERT_TRUE(rule);
   EXPECT_EQ(rule->effect.body, R"({"code":429})");
-}
-
-TEST(SandboxFaults, SayWhichAreBuilt) {
-  for (const char* text : {"", "{}", R"({"type": "rain"})", R"({"type": "latency"})",
-                           R"({"type": "freeze", "latencyMs": 5})", R"({"type": 5})"}) {
-    auto fault = parse_sandbox_fault(text);
-    ASSERT_FALSE(fault) << text;
-    EXPECT_EQ(fault.error().code(), base::Errc::kInvalidArgument) << text;
-  }
-  for (const char* type : {"oom", "disk_full", "bandwidth", "dns_nxdomain"}) {
-    auto fault = parse_sandbox_fault(R"({"type": ")" + std::string(type) + "\"}");
-    ASSERT_FALSE(fault);
-    EXPECT_EQ(fault.error().code(), base::Errc::kUnimplemented);
-  }
-  EXPECT_TRUE(parse_sandbox_fault(R"({"type": "latency", "latencyMs": 5, "times": 3})"));
 }
 
 TEST(Globs, MatchTheWholePath) {

@@ -26,6 +26,7 @@ struct FakeWorld {
   int alive = 0;  // containers that exist
   int created = 0;
   bool frozen = false;
+  bool disk_full = false;
   std::chrono::milliseconds freezing{};  // how long a freeze takes
   std::string answer = "ok";
   std::chrono::milliseconds answering_takes{};
@@ -91,6 +92,11 @@ class FakeContainer final : public namespaces::Container {
     return {};
   }
   int memory = 0;
+  base::Task<> kill_largest() override { co_return base::Result<>(); }
+  base::Task<> set_disk_full(bool full) override {
+    world_.disk_full = full;
+    co_return base::Result<>();
+  }
   base::Result<namespaces::Usage> usage() const override { return namespaces::Usage(); }
   base::Task<namespaces::CaptureReport> capture(std::filesystem::path directory) override {
     if (world_.capturing.count() > 0) co_await base::sleep_for(world_.capturing);

@@ -93,6 +93,45 @@ TEST_F(SandboxSnapshotsTest, AFailedOneLeavesTheSandboxRunning) {
   EXPECT_TRUE(run(service_->pause(id, true)));
 }
 
+TEST_F(SandboxSnapshotsTest, OneThatStandsStillByAFaultGoesOnStandingStill) {
+  std::string id = create()->sandbox_id;
+  ASSERT_TRUE(run(service_->set_stuck(id, true)));
+  EXPECT_TRUE(run(service_->take_snapshot(id, "")));
+  EXPECT_TRUE(world_.frozen);
+  EXPECT_TRUE(service_->life_of(id)->stuck);
+  ASSERT_TRUE(run(service_->set_stuck(id, false)));
+  EXPECT_FALSE(world_.frozen);
+}
+
+TEST_F(SandboxSnapshotsTest, AResetEndsTheFaultsOfItsContainer) {
+  std::string id = create()->sandbox_id;
+  ASSERT_TRUE(run(service_->set_stuck(id, true)));
+  ASSERT_TRUE(run(service_->set_disk_full(id, true)));
+  EXPECT_TRUE(world_.disk_full);
+  unsigned container = service_->life_of(id)->container;
+  ASSERT_TRUE(run(service_->reset(id, cloud::ResetRequest())));
+  EXPECT_NE(service_->life_of(id)->container, container);
+  EXPECT_FALSE(service_->life_of(id)->stuck);
+  world_.disk_full = false;
+  ASSERT_TRUE(run(service_->set_disk_full(id, false)));
+  ASSERT_TRUE(run(service_->set_disk_full(id, true)));
+  EXPECT_TRUE(world_.disk_full) << "the new one was not full";
+}
+
+TEST_F(SandboxSnapshotsTest, FaultsNeedARunningSandboxAndTheirEndDoesNot) {
+  std::string id = create()->sandbox_id;
+  ASSERT_TRUE(run(service_->set_disk_full(id, true)));
+  ASSERT_TRUE(run(service_->pause(id, true)));
+  EXPECT_EQ(run(service_->kill_largest(id)).error().code(), Errc::kConflict);
+  EXPECT_EQ(run(service_->set_stuck(id, true)).error().code(), Errc::kConflict);
+  EXPECT_TRUE(run(service_->set_disk_full(id, false)));
+  EXPECT_FALSE(world_.disk_full);
+  EXPECT_EQ(run(service_->set_disk_full(id, true)).error().code(), Errc::kConflict);
+  EXPECT_TRUE(run(service_->network_of(id)));
+  EXPECT_FALSE(service_->life_of("nobody"));
+  EXPECT_EQ(run(service_->network_of("nobody")).error().code(), Errc::kNotFound);
+}
+
 TEST_F(SandboxSnapshotsTest, KilledDuringTheCopyingItIsNotFound) {
   std::string id = create()->sandbox_id;
   world_.capturing = 50ms;
