@@ -90,6 +90,9 @@ class Container {
   // most 1 s).
   virtual base::Task<> freeze() = 0;
   virtual base::Task<> thaw() = 0;
+  // While it is frozen: what memory the kernel can take goes back to the machine, in the background
+  // and a moment later (memory_reclaim.h). The next thaw() or kill() ends that.
+  virtual void give_memory_back() = 0;
   // SIGKILL to everything inside, frozen or not. Returns when pid 1 is gone.
   virtual base::Task<> kill() = 0;
   // kill(), but the files stay, for another container of this id. Returns when the cgroups are gone

@@ -24,11 +24,13 @@
 #include "namespaces/cgroup.h"
 #include "namespaces/cgroup_tree.h"
 #include "namespaces/container_runtime.h"
+#include "namespaces/freezer.h"
 #include "namespaces/full_disk.h"
 #include "namespaces/instance.h"
 #include "namespaces/instance_places.h"
 #include "namespaces/kept_files.h"
 #include "namespaces/layer_capture.h"
+#include "namespaces/memory_reclaim.h"
 #include "namespaces/oom_victim.h"
 #include "namespaces/rootfs.h"
 #include "namespaces/spawn_client.h"
@@ -49,7 +51,6 @@ using std::chrono::seconds;
 
 constexpr seconds kReadyLimit{10};
 constexpr seconds kExitLimit{10};
-constexpr seconds kFreezeLimit{1};
 constexpr int kRemoveAttempts = 200;
 
 // What the worker hands to the loop.
@@ -73,13 +74,20 @@ struct Sandbox {
         process(std::move(made.process)),
         control(std::move(made.control)),
         cgroup(std::move(*made.cgroup)),
+        reclaim(std::make_shared<MemoryReclaim>(executor)),
         exit_event(executor, asio::steady_timer::time_point::max()) {}
 
   // Frozen or not; idempotent.
   void kill() {
+    reclaim->stop();
     if (exited) return;
     cgroup.kill();
     ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
+  }
+
+  bool remove_cgroup() {
+    reclaim->stop();
+    return !reclaim->in_kernel() && cgroup.remove();
   }
 
   std::string id;
@@ -87,6 +95,7 @@ struct Sandbox {
   SpawnedSandbox process;
   UniqueFd control;
   Cgroup cgroup;
+  std::shared_ptr<MemoryReclaim> reclaim;
   bool exited = false;
   bool keeps_files = false;       // they are not deleted with it
   CaptureHistories captured;      // used on the copier
@@ -132,6 +141,7 @@ struct Core {
   base::BlockingPool worker{1};
   base::BlockingPool deleter{1};
   base::BlockingPool copier{2};
+  base::BlockingPool reclaimer{1};
 };
 using CorePtr = std::shared_ptr<Core>;
 
@@ -302,11 +312,11 @@ Task<> wait_exit(SandboxPtr sandbox) {
 asio::awaitable<void> remove_cgroup(SandboxPtr sandbox) {
   // The kernel lets go of the members a little after the leader.
   auto pause = milliseconds(1);
-  bool removed = sandbox->cgroup.remove();
+  bool removed = sandbox->remove_cgroup();
   for (int attempt = 0; !removed && attempt < kRemoveAttempts; ++attempt) {
     co_await base::sleep_for(pause);
     pause = std::min(pause * 2, milliseconds(50));
-    removed = sandbox->cgroup.remove();
+    removed = sandbox->remove_cgroup();
   }
   if (!removed) base::log::warn("cgroup.busy", {{"id", sandbox->id}});
 }
@@ -337,21 +347,14 @@ Task<> end_sandbox(SandboxPtr sandbox) {
   co_return Result<>();
 }
 
-Task<> set_frozen(SandboxPtr sandbox, bool frozen) {
-  SANDLOT_CO_CHECK(sandbox->cgroup.set_frozen(frozen));
-  auto limit = std::chrono::steady_clock::now() + kFreezeLimit;
-  auto pause = std::chrono::microseconds(100);
-  for (;;) {
-    SANDLOT_CO_TRY(bool state, sandbox->cgroup.is_frozen());
-    if (state == frozen) co_return Result<>();
-    if (sandbox->exited) co_return base::fail(Errc::kFailedPrecondition, "the sandbox has ended");
-    if (std::chrono::steady_clock::now() > limit) {
-      co_return base::fail(Errc::kDeadlineExceeded,
-                           frozen ? "freeze: timed out" : "thaw: timed out");
-    }
-    co_await base::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(10000));
-  }
+Task<> stand_still(SandboxPtr sandbox, bool frozen) {
+  if (!frozen) sandbox->reclaim->stop();
+  co_return co_await set_frozen(sandbox->cgroup, frozen, sandbox->exited);
+}
+
+asio::awaitable<void> reclaim(CoreHold core, SandboxPtr sandbox) {
+  fs::path cgroup = instance_cgroup(core->options.instance) / sandbox->id;
+  co_await MemoryReclaim::run(sandbox->reclaim, core->reclaimer, core->layout, std::move(cgroup));
 }
 
 class LinuxContainer final : public Container {
@@ -370,8 +373,11 @@ class LinuxContainer final : public Container {
   pid_t pid() const override { return sandbox_->process.pid; }
   int pidfd() const override { return sandbox_->process.pidfd.get(); }
   int control_fd() const override { return sandbox_->control.get(); }
-  Task<> freeze() override { return set_frozen(sandbox_, true); }
-  Task<> thaw() override { return set_frozen(sandbox_, false); }
+  Task<> freeze() override { return stand_still(sandbox_, true); }
+  Task<> thaw() override { return stand_still(sandbox_, false); }
+  void give_memory_back() override {
+    core_->removals.spawn("reclaim " + sandbox_->id, reclaim(CoreHold(core_), sandbox_));
+  }
   Task<> kill() override {
     sandbox_->kill();
     return base::with_deadline(wait_exit(sandbox_), kExitLimit, "sandbox exit");

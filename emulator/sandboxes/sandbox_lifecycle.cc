@@ -52,6 +52,7 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
     renew_connections(sandbox);
   } else {
     sandbox->state = State::kPaused;
+    if (sandbox->container) sandbox->container->give_memory_back();
     note(*sandbox, "pause", 204);
   }
   sandbox->settled.cancel();

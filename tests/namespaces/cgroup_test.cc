@@ -2,13 +2,20 @@
 // elsewhere.
 #include "namespaces/cgroup.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <fstream>
+#include <future>
 
 #include <gmock/gmock.h>
 
 #include "emulator/base/ids.h"
 #include "emulator/base/posix.h"
 #include "namespaces/cgroup_tree.h"
+#include "namespaces/memory_reclaim.h"
 
 namespace namespaces_test {
 
@@ -16,6 +23,7 @@ using namespaces::Cgroup;
 using namespaces::CgroupLayout;
 using namespaces::CgroupVersion;
 using ::testing::ElementsAre;
+using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 // A hybrid machine: version 1 controllers, version 2 with nothing that we limit.
@@ -110,6 +118,43 @@ TEST_F(RecordedV2Test, UsageIsReadFromTheFilesOfVersion2) {
   EXPECT_EQ(usage.memory_bytes, 4096000U);
   EXPECT_EQ(usage.memory_cache_bytes, 2048U);
   EXPECT_EQ(usage.oom_kills, 3U);
+}
+
+TEST_F(RecordedV2Test, MemoryIsGivenBackInSteps) {
+  fs::path directory = root_ / "sandlot/inst01/box";
+  fs::create_directories(directory);
+  put(directory / "memory.current", "104857600\n");
+  namespaces::StopSign stop;
+  namespaces::reclaim_memory(layout(), "sandlot/inst01/box", stop);
+  EXPECT_FALSE(fs::exists(directory / "memory.reclaim")) << "an old kernel has none";
+  put(directory / "memory.reclaim", "");
+  namespaces::reclaim_memory(layout(), "sandlot/inst01/box", stop);
+  EXPECT_EQ(get(directory / "memory.reclaim"), "67108864\n37748736\n");
+  stop.set();
+  namespaces::reclaim_memory(layout(), "sandlot/inst01/box", stop);
+  EXPECT_EQ(get(directory / "memory.reclaim"), "67108864\n37748736\n") << "stopped";
+}
+
+// A version 1 machine whose kernel takes its time: the control file is a full pipe.
+TEST_F(RecordedV2Test, GivingMemoryBackIsInterrupted) {
+  auto version1 =
+      CgroupLayout::parse("35 31 0:32 / " + root_.string() + " rw - cgroup cgroup rw,memory\n");
+  fs::path file = root_ / "sandlot/inst01/memory.force_empty";
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  base::UniqueFd pipe(::open(file.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  std::string block(4096, 'x');
+  while (::write(pipe.get(), block.data(), block.size()) > 0) continue;
+  namespaces::StopSign stop;
+  auto reclaiming = std::async(
+      std::launch::async, [&] { namespaces::reclaim_memory(version1, "sandlot/inst01", stop); });
+  EXPECT_EQ(reclaiming.wait_for(200ms), std::future_status::timeout) << "the kernel is busy";
+  bool back = false;
+  for (int i = 0; i < 500 && !back; ++i) {
+    stop.set();
+    back = reclaiming.wait_for(10ms) == std::future_status::ready;
+  }
+  EXPECT_TRUE(back);
+  while (!back && ::read(pipe.get(), block.data(), block.size()) > 0) continue;
 }
 
 }  // namespace namespaces_test

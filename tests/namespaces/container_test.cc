@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 
 #include "emulator/base/posix.h"
+#include "namespaces/cgroup_layout.h"
+#include "namespaces/memory_reclaim.h"
 #include "tests/namespaces/fixture.h"
 
 namespace namespaces_test {
@@ -86,6 +88,71 @@ TEST_F(RuntimeTest, FrozenContainerStandsStillAndGoesOn) {
   EXPECT_EQ(ticks(), frozen_at);
   ASSERT_TRUE(await(container->thaw()));
   EXPECT_TRUE(grows_beyond(frozen_at));
+}
+
+class MemoryReturnTest : public RuntimeTest {
+ protected:
+  void SetUp() override {
+    RuntimeTest::SetUp();
+    auto layout = namespaces::CgroupLayout::of_this_machine();
+    const auto* memory = layout ? layout->find("memory") : nullptr;
+    bool can =
+        memory != nullptr &&
+        (memory->version == namespaces::CgroupVersion::kV1 ||
+         ::access((memory->root / "sandlot" / instance_ / "memory.reclaim").c_str(), W_OK) == 0);
+    if (!can) GTEST_SKIP() << "this kernel takes no memory back from a cgroup";
+  }
+  // Frozen, with 64 MiB of page cache.
+  std::unique_ptr<namespaces::Container> frozen(const std::string& id) {
+    auto container = start(id);
+    run_in(*container, 0, "head -c 64M /dev/zero > /tmp/big");
+    EXPECT_TRUE(await(container->freeze()));
+    return container;
+  }
+  static std::uint64_t cache_mib(const namespaces::Container& container) {
+    return container.usage()->memory_cache_bytes >> 20U;
+  }
+  // The loop turns meanwhile.
+  void wait(std::chrono::milliseconds time) {
+    io_.restart();
+    io_.run_for(time);
+  }
+};
+
+TEST_F(MemoryReturnTest, APausedContainerGivesItsPageCacheBack) {
+  auto container = frozen("give");
+  EXPECT_GE(cache_mib(*container), 48U);
+  container->give_memory_back();
+  EXPECT_GE(cache_mib(*container), 48U) << "not at once";
+  for (int i = 0; i < 1000 && cache_mib(*container) > 8; ++i) wait(20ms);
+  EXPECT_LE(cache_mib(*container), 8U);
+  ASSERT_TRUE(await(container->thaw()));
+  EXPECT_EQ(run_in(*container, 0, "wc -c < /tmp/big").text, "67108864\n");
+}
+
+TEST_F(MemoryReturnTest, ThawKeepsWhatWasNotGivenBackYet) {
+  auto container = frozen("keep");
+  container->give_memory_back();
+  wait(100ms);
+  ASSERT_TRUE(await(container->thaw()));
+  wait(namespaces::MemoryReclaim::kDelay * 2);
+  EXPECT_GE(cache_mib(*container), 48U);
+  // Again: another pause is another chance.
+  ASSERT_TRUE(await(container->freeze()));
+  container->give_memory_back();
+  for (int i = 0; i < 1000 && cache_mib(*container) > 8; ++i) wait(20ms);
+  EXPECT_LE(cache_mib(*container), 8U);
+}
+
+TEST_F(MemoryReturnTest, KillInTheMiddleLeavesNothing) {
+  for (int after : {0, 998, 1000, 1002, 1010}) {
+    auto container = frozen("middle");
+    container->give_memory_back();
+    wait(std::chrono::milliseconds(after));
+    container.reset();
+    drain();
+    EXPECT_EQ(cgroups_of("middle"), 0U) << after;
+  }
 }
 
 TEST_F(RuntimeTest, KillEndsEverythingEvenWhenFrozen) {

@@ -58,3 +58,20 @@ eachSdk('metrics', (sdk) => {
     await assert.rejects(() => Sandbox.getMetrics(sandbox.sandboxId), sdk.SandboxError)
   })
 })
+
+// Novita's SDK does not show the cache.
+eachSdk('metrics of the page cache', (sdk) => {
+  it('a paused sandbox gives its page cache back', async (t) => {
+    const sandbox = await open(t, sdk)
+    await sandbox.commands.run('head -c 64M /dev/zero > written')
+    const mib = (sample) => sample && sample.memCache / 2 ** 20
+    await eventually('a sample with the cache', async () => mib((await sandbox.getMetrics()).at(-1)) >= 48)
+    await sandbox.pause()
+    const paused = new Date()
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    await sandbox.connect()
+    const after = await eventually('a new sample', async () => (await sandbox.getMetrics()).find((sample) => sample.timestamp > paused))
+    assert.ok(mib(after) < 24, `${mib(after)} MiB`)
+    assert.equal((await sandbox.commands.run('wc -c < written')).stdout.trim(), `${64 * 2 ** 20}`)
+  })
+}, { only: 'e2b' })

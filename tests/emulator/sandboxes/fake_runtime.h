@@ -31,7 +31,9 @@ struct FakeWorld {
   std::string answer = "ok";
   std::chrono::milliseconds answering_takes{};
   bool refuses = false;  // to make containers
-  int ended = 0;         // whose files stay
+  int gave_memory_back = 0;
+  bool frozen_at_giving = false;
+  int ended = 0;  // whose files stay
   std::vector<std::string> discarded;
   namespaces::ContainerSpec last_spec;
   std::chrono::milliseconds capturing{};
@@ -70,6 +72,10 @@ class FakeContainer final : public namespaces::Container {
   base::Task<> thaw() override {
     world_.frozen = false;
     co_return base::Result<>();
+  }
+  void give_memory_back() override {
+    world_.frozen_at_giving = world_.frozen;
+    ++world_.gave_memory_back;
   }
   base::Task<> kill() override {
     die();

@@ -143,6 +143,16 @@ class LocalSandboxServiceTest : public testing::Test {
   std::unique_ptr<LocalSandboxService> service;
 };
 
+TEST_F(LocalSandboxServiceTest, APausedOneGivesItsMemoryBack) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, true)));
+  EXPECT_EQ(world.gave_memory_back, 1);
+  EXPECT_TRUE(world.frozen_at_giving);
+  ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+  ASSERT_TRUE(run(service->pause(id, false)));
+  EXPECT_EQ(world.gave_memory_back, 1) << "there is none left to give";
+}
+
 TEST_F(LocalSandboxServiceTest, TrafficWakesWhatWasMadeForIt) {
   cloud::NewSandbox request;
   request.template_id = "base";
