@@ -11,6 +11,14 @@ using base::Result;
 using store::text;
 using store::values;
 
+namespace {
+
+// Its files are not synced either (docs/state.md), and neither a pause nor going on is to wait for
+// the disk.
+constexpr auto kDurability = store::Durability::kProcess;
+
+}  // namespace
+
 PausedStore::PausedStore(store::Database& database, fs::path data_dir, std::string instance)
     : database_(database), data_dir_(std::move(data_dir)), instance_(std::move(instance)) {}
 
@@ -22,14 +30,14 @@ base::Task<> PausedStore::save(PausedRecord record, base::TimePoint now) {
   auto saved = co_await database_.exec(
       "INSERT OR REPLACE INTO paused_sandboxes (sandbox_id, instance, files, body, paused_at) "
       "VALUES (?, ?, ?, ?, ?)",
-      std::move(parameters));
+      std::move(parameters), kDurability);
   if (!saved) co_return base::fail(std::move(saved).error());
   co_return Result<>();
 }
 
 base::Task<> PausedStore::remove(std::string id) {
   auto removed = co_await database_.exec("DELETE FROM paused_sandboxes WHERE sandbox_id = ?",
-                                         values(std::move(id)));
+                                         values(std::move(id)), kDurability);
   if (!removed) co_return base::fail(std::move(removed).error());
   co_return Result<>();
 }

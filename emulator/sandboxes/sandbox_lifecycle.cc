@@ -31,16 +31,18 @@ base::Result<> LocalSandboxService::check_room(std::size_t more) const {
 }
 
 base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, bool insist) {
+  using asio::experimental::awaitable_operators::operator&&;
   sandbox->state = State::kPausing;
   sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
   sandbox->connections->cut_all();
-  auto frozen = co_await sandbox->container->freeze();
-  if (frozen && sandbox->state != State::kGone) {
-    auto written = co_await write_down(sandbox, !keep_memory);
-    if (!written && insist && sandbox->state != State::kGone) {
-      co_await sandbox->container->thaw();
-      frozen = std::move(written);
-    }
+  // At once: neither needs the other, and neither counts before both are done.
+  auto freezing = sandbox->container->freeze();
+  auto writing = write_down(sandbox, !keep_memory);
+  auto [frozen, written] = co_await (std::move(freezing) && std::move(writing));
+  if (!frozen) co_await strike_out(sandbox);
+  if (frozen && !written && insist && sandbox->state != State::kGone) {
+    co_await sandbox->container->thaw();
+    frozen = std::move(written);
   }
   if (frozen && !keep_memory && sandbox->state != State::kGone) co_await end_container(sandbox);
   if (sandbox->state == State::kGone) {
@@ -49,6 +51,7 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
   if (!frozen) {
     sandbox->state = State::kRunning;
     sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->files_only = false;
     renew_connections(sandbox);
   } else {
     sandbox->state = State::kPaused;

@@ -81,6 +81,8 @@ class Database::Connection {
 
   Result<> open();
   Result<Changed> exec(const std::string& sql, const std::vector<Value>& values);
+  // Without waiting for the disk.
+  Result<Changed> exec_unsynced(const std::string& sql, const std::vector<Value>& values);
   Result<std::vector<Row>> query(const std::string& sql, const std::vector<Value>& values);
   Result<std::vector<Changed>> transaction(const std::vector<Statement>& statements);
 
@@ -278,6 +280,16 @@ Result<Changed> Database::Connection::exec(const std::string& sql,
   return Changed{::sqlite3_changes64(handle_.get()), ::sqlite3_last_insert_rowid(handle_.get())};
 }
 
+Result<Changed> Database::Connection::exec_unsynced(const std::string& sql,
+                                                    const std::vector<Value>& values) {
+  // In WAL mode NORMAL writes to the log and syncs it at a checkpoint: consistent, whenever the
+  // power fails. Compiled anew each time: a prepared PRAGMA has had its effect already.
+  SANDLOT_CHECK(run_script("PRAGMA synchronous = NORMAL"));
+  auto done = exec(sql, values);
+  SANDLOT_CHECK(run_script("PRAGMA synchronous = FULL"));
+  return done;
+}
+
 Result<std::vector<Changed>> Database::Connection::transaction(
     const std::vector<Statement>& statements) {
   // IMMEDIATE: one that reads first could not become a writer while another one writes.
@@ -314,9 +326,12 @@ base::BlockingPool& Database::thread() {
   return *thread_;
 }
 
-base::Task<Changed> Database::exec(std::string sql, std::vector<Value> values) {
-  auto work = [raw = connection_.get(), sql = std::move(sql), values = std::move(values)] {
-    return raw->exec(sql, values);
+base::Task<Changed> Database::exec(std::string sql,
+                                   std::vector<Value> values,
+                                   Durability durability) {
+  bool synced = durability == Durability::kMachine;
+  auto work = [raw = connection_.get(), sql = std::move(sql), values = std::move(values), synced] {
+    return synced ? raw->exec(sql, values) : raw->exec_unsynced(sql, values);
   };
   co_return co_await base::offload(thread(), std::move(work));
 }

@@ -53,6 +53,14 @@ struct Changed {
   std::int64_t last_id = 0;  // of the last INSERT into a table with integer keys
 };
 
+// What a commit has survived when its call returns.
+enum class Durability {
+  kMachine,  // a power failure, too: it is on the disk
+  // The end of this process, however it ends. The disk has it with the next commit of the other
+  // kind, or a checkpoint.
+  kProcess,
+};
+
 // Every call runs on the database's own thread, in the order of the calls, and is not cancelled by
 // a cancellation of its caller. `sql` should be a constant: it is prepared once. Errors: kNoSpace
 // (disk full: nothing was changed), kAlreadyExists (a key that must be unique), kUnavailable (the
@@ -67,7 +75,9 @@ class Database {
   ~Database();
 
   // INSERT, UPDATE, DELETE.
-  base::Task<Changed> exec(std::string sql, std::vector<Value> values = {});
+  base::Task<Changed> exec(std::string sql,
+                           std::vector<Value> values = {},
+                           Durability durability = Durability::kMachine);
   base::Task<std::vector<Row>> query(std::string sql, std::vector<Value> values = {});
   // All of them or none.
   base::Task<std::vector<Changed>> transaction(std::vector<Statement> statements);

@@ -172,10 +172,12 @@ TEST_F(DatabaseTest, NothingAcknowledgedIsLostWhenTheProcessIsKilled) {
       auto opened = Database::open(file());
       boost::asio::io_context context(1);
       for (std::int64_t i = 0; opened; ++i) {
+        auto durability = i % 2 == 0 ? Durability::kMachine : Durability::kProcess;
         auto done = tests::run_task(
-            context, (*opened)->exec("INSERT INTO events (sandbox_id, name, recorded_at) "
-                                     "VALUES (?, 'create', ?)",
-                                     values(std::string(3000, 'e'), round * 1000000 + i)));
+            context,
+            (*opened)->exec("INSERT INTO events (sandbox_id, name, recorded_at) "
+                            "VALUES (?, 'create', ?)",
+                            values(std::string(3000, 'e'), round * 1000000 + i), durability));
         if (!done || ::write(ends[1], &i, sizeof i) != sizeof i) ::_exit(1);
       }
       ::_exit(2);

@@ -40,6 +40,12 @@ TEST_F(FullDiskTest, AFullDiskIsAnErrorThatChangesNothingAndPasses) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code(), Errc::kNoSpace) << done.error().message();
   EXPECT_NE(done.error().message().find("no space left"), std::string::npos);
+  auto more = values("unsynced", Blob{std::string(20000, 'x')}, 1);
+  auto unsynced =
+      database_->exec("INSERT INTO secrets VALUES (?, ?, ?)", more, Durability::kProcess);
+  done = tests::run_task(context_, std::move(unsynced));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), Errc::kNoSpace) << done.error().message();
   auto count = [this] { return integer(query("SELECT count(*) FROM secrets")[0][0]); };
   EXPECT_EQ(count(), kept);
   open();
