@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures Sandlot beside its yardsticks in the same, interleaved run and prints ratios (docs/performance.md).
 
-  bench.py create | tti | exec | stdout | files | streams | watch | flat | proxy | policy | egress | decision-log | memory | all
+  bench.py create | tti | exec | stdout | files | streams | watch | flat | proxy | policy | egress | decision-log | pause |
+           copies | paused | memory | all
            [--binary FILE] [--tools DIR] [--json FILE] [--pairs N] ...
 
-Needs root, crun, haproxy, iproute2, nginx, wrk, node. Makes everything in namespaces and in a directory under /var/tmp, and
+Needs root, crun, haproxy, iproute2, nginx, wrk, xfsprogs, node. Makes everything in namespaces and in a directory under /var/tmp, and
 removes it. The figures are reported, never asserted: exit code 1 means that a part could not be measured."""
 
 import argparse
@@ -22,8 +23,10 @@ from harness import (HERE, Connection, CrunPath, Emulator, Floor, Samples, Works
                      now_us, process_table, run_ended)
 from machine import ProxyNginx, meminfo_kb, pin, smaps_kb, status_kb, wrk
 from report import Report
+import copies
 import egress
 import envd
+import lifecycle
 import policy
 
 REPOSITORY = HERE.parent.parent
@@ -321,6 +324,17 @@ class Bench:
     def policy(self):
         policy.policy(self)
 
+    # --- pause, resume, snapshots, clones: lifecycle.py, copies.py ----------------------------------------------------
+
+    def pause(self):
+        lifecycle.pause(self)
+
+    def copies(self):
+        copies.copies(self)
+
+    def paused(self):
+        lifecycle.paused(self)
+
     # --- e: memory and start -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -386,7 +400,8 @@ class Bench:
 
 
 def main():
-    parts = ("create", "tti", "exec", "stdout", "files", "streams", "watch", "flat", "proxy", "policy", "egress", "decision-log", "memory")
+    parts = ("create", "tti", "exec", "stdout", "files", "streams", "watch", "flat", "proxy", "policy", "egress", "decision-log",
+             "pause", "copies", "paused", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=(*parts, "all"))
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "build/bench/sandlot")
@@ -398,6 +413,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="of one run of wrk")
     parser.add_argument("--mib", type=int, default=1024, help="size of the big files and of the long output")
     parser.add_argument("--flat-mib", type=int, default=4096, help="size of the file of the part `flat`")
+    parser.add_argument("--paused", type=int, default=500, help="sandboxes of the part `paused`")
     parser.add_argument("--quiet", type=int, default=60, help="wait so many seconds for a quiet machine, then go on")
     options = parser.parse_args()
     if os.geteuid() != 0:

@@ -61,6 +61,7 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
+        self.head = b""
 
     def close(self):
         self.socket.close()
@@ -93,6 +94,7 @@ class Connection:
         while (end := self.rest.find(b"\r\n\r\n")) < 0:
             self._more()
         head, self.rest = self.rest[:end].lower(), self.rest[end + 4:]
+        self.head = head
         status = int(head[9:12])
         if (at := head.find(b"content-length:")) >= 0:
             return status, self._bytes(int(head[at + 15:].split(b"\r\n", 1)[0]))
@@ -102,6 +104,14 @@ class Connection:
         while chunk := self.chunk():
             body += chunk
         return status, body
+
+    def header(self, name):
+        """Of the last answer, in lower case; None when it has no such header."""
+        for line in self.head.decode().split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key == name:
+                return value.strip()
+        return None
 
     def chunk(self):
         """The next chunk of a chunked answer whose head was read; b"" is its end."""
@@ -213,14 +223,14 @@ class Workspace:
 
 
 class Emulator:
-    """`sandlot serve` on a free port with data and run directories of its own."""
+    """`sandlot serve` on a free port with data and run directories of its own; `inside` is what it is started by, and becomes."""
 
-    def __init__(self, binary, directory, *flags, internet="none"):
+    def __init__(self, binary, directory, *flags, internet="none", inside=()):
         self.directory = directory
         self.log = open(directory / "log", "ab")
         started = now_us()
         self.process = subprocess.Popen(
-            [binary, "serve", "--port", "0", "--data-dir", directory / "data", "--run-dir", directory / "run",
+            [*inside, binary, "serve", "--port", "0", "--data-dir", directory / "data", "--run-dir", directory / "run",
              "--internet", internet, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline()
         self.ready_ms = (now_us() - started) / 1e3
