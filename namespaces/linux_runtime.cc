@@ -19,6 +19,7 @@
 #include "emulator/base/deadline.h"
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
+#include "emulator/base/readiness.h"
 #include "emulator/base/scope_exit.h"
 #include "emulator/base/task_group.h"
 #include "namespaces/cgroup.h"
@@ -290,7 +291,7 @@ asio::awaitable<void> watch(CoreHold core, SandboxPtr sandbox) {
   auto fd = duplicate(sandbox->process.pidfd.get());
   if (fd) {
     asio::posix::stream_descriptor pidfd(core->executor, fd->release());
-    auto [error] = co_await pidfd.async_wait(asio::posix::descriptor_base::wait_read, base::kUse);
+    auto error = co_await base::until_readable(pidfd);
     if (error) co_return;
   }
   sandbox->exited = true;

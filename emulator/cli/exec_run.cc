@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "emulator/base/async.h"
+#include "emulator/base/readiness.h"
 #include "emulator/cli/client_environment.h"
 #include "emulator/cli/exec_child.h"
 #include "emulator/config/command_line.h"
@@ -32,9 +33,7 @@ boost::asio::awaitable<void> pass_signals(boost::asio::signal_set& signals, int 
 }
 
 boost::asio::awaitable<void> ended(boost::asio::posix::stream_descriptor& pidfd) {
-  auto [error] =
-      co_await pidfd.async_wait(boost::asio::posix::stream_descriptor::wait_read, base::kUse);
-  (void)error;
+  (void)co_await base::until_readable(pidfd);
 }
 
 base::Result<RunningChild> start(const ExecRequest& request,
