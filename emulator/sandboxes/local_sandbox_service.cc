@@ -9,6 +9,7 @@
 #include "emulator/base/scope_exit.h"
 #include "emulator/sandboxes/agent_channel.h"
 #include "fakeapi/cloud/limits.h"
+#include "fakeapi/cloud/templates.h"
 
 namespace emulator::sandboxes {
 
@@ -91,6 +92,10 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
 base::Task<TemplatePtr> LocalSandboxService::find_template(std::string reference) {
   // The built-in ones live as long as the emulator.
   if (const Template* item = templates_.find(reference)) {
+    // For the tag: they have `default` alone.
+    if (reference.find(':') != std::string::npos) {
+      SANDLOT_CO_CHECK(cloud::find_template(templates(), reference));
+    }
     co_return TemplatePtr(std::shared_ptr<void>(), item);
   }
   if (snapshots_ != nullptr) co_return co_await snapshots_->find(std::move(reference));

@@ -360,6 +360,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   SANDLOT_CHECK(idle_timeout(request.metadata));
   SANDLOT_CHECK(check_secret_variables(request.secrets, request.env_vars));
   report_unknown(fields, new_sandbox_keys(), "create");
+  SANDLOT_CHECK(check_new_life(request.timeout));
   if (request.template_id.empty()) {
     return base::fail(Errc::kInvalidArgument,
                       "Invalid template reference: template ID cannot be empty");
@@ -367,6 +368,13 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
   if (!request.auto_pause_memory && !request.auto_pause) {
     return base::fail(Errc::kInvalidArgument,
                       "autoPauseMemory=false only applies when autoPause is true.");
+  }
+  if (!request.auto_pause_memory && request.auto_resume) {
+    return base::fail(
+        Errc::kInvalidArgument,
+        "autoPauseMemory=false (filesystem-only auto-pause) cannot be combined with "
+        "autoResume: a filesystem-only snapshot cannot be auto-resumed by traffic and "
+        "must be resumed explicitly.");
   }
   if (request.network) {
     SANDLOT_CHECK(validate(*request.network));

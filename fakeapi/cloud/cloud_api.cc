@@ -110,10 +110,10 @@ struct CloudApi::Routes {
       return std::bind_front(method, &sandboxes);
     };
     // v1 for Novita and older E2B SDKs, v2 for e2b 2.51 (contract-novita 7.3): the same bodies.
-    for (std::string prefix : {"/sandboxes", "/v2/sandboxes"}) {
-      add("POST", prefix, bind(&H::create));
-      add("POST", prefix + "/{sandboxID}/connect", bind(&H::connect));
-    }
+    add("POST", "/sandboxes", bind(&H::create));
+    add("POST", "/v2/sandboxes", bind(&H::create));
+    add("POST", "/sandboxes/{sandboxID}/connect", bind(&H::connect));
+    add("POST", "/v2/sandboxes/{sandboxID}/connect", bind(&H::connect));
     add("GET", "/sandboxes", bind(&H::list_running));
     add("GET", "/v2/sandboxes", bind(&H::list));
     add("GET", "/sandboxes/{sandboxID}", bind(&H::get));
@@ -194,6 +194,8 @@ struct CloudApi::Routes {
     add("DELETE", "/secrets/{secret}", bind(&H::remove));
   }
 
+  // Method and path are literals at every call: tests/compat reads them there, and wants a row of
+  // docs/compatibility/cloud-api.md for each.
   void add(std::string_view method, std::string_view pattern, Endpoint endpoint) {
     // The lambda is no coroutine: it hands a reference to its endpoint, which lives in the router,
     // to one.

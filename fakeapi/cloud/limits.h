@@ -30,6 +30,13 @@ inline std::chrono::seconds cap_timeout(std::chrono::seconds timeout,
   return timeout < kLongestTimeout ? timeout : std::chrono::seconds(kLongestTimeout);
 }
 
+// A new life, by create, resume or fork, is longer than nothing (e2b infra, timeout_helper.go);
+// setting or extending one may end it. kInvalidArgument.
+inline base::Result<> check_new_life(std::chrono::seconds timeout) {
+  if (timeout.count() > 0) return {};
+  return base::fail(base::Errc::kInvalidArgument, "Timeout must be greater than 0");
+}
+
 // metadata.idle_timeout, seconds as text: how long a sandbox lives without a client. 0 = for ever.
 // kInvalidArgument for other texts.
 inline base::Result<std::chrono::seconds> idle_timeout(const std::optional<StringMap>& metadata) {

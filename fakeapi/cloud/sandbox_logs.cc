@@ -67,6 +67,7 @@ Result<LogQuery> parse_log_query(std::string_view query) {
 
 Result<LogQuery> parse_log_query_v2(std::string_view query) {
   LogQuery found;
+  found.backward = true;  // as e2b infra, sandbox_logs.go
   bool cursor = false;
   for (const auto& [key, value] : http::parse_query(query)) {
     if (key == "cursor" || key == "limit") {

@@ -117,6 +117,7 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
+  SANDLOT_CO_CHECK(check_new_life(wanted.timeout));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
   SANDLOT_CO_CHECK(check_connect(wanted, before));
   if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));

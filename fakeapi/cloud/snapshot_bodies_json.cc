@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fakeapi/cloud/bodies.h"
+#include "fakeapi/cloud/limits.h"
 #include "fakeapi/cloud/snapshot_bodies.h"
 
 namespace fakeapi::cloud {
@@ -114,6 +115,7 @@ Result<CloneRequest> parse_fork(std::string_view text) {
   request.timeout = body.seconds("timeout").value_or(std::chrono::seconds(15));
   request.fork = true;
   SANDLOT_CHECK(body.status());
+  SANDLOT_CHECK(check_new_life(*request.timeout));
   return request;
 }
 

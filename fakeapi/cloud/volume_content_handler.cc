@@ -73,18 +73,18 @@ bool force_of(const http::RoutedRequest& request) {
 }  // namespace
 
 void VolumeContentHandler::add_to(http::Router& router) {
-  auto add = [&](const char* method, const char* what, Method handler) {
-    router.add(method, std::string("/volumecontent/{volumeID}/") + what,
-               [this, handler](http::RoutedRequest request) {
-                 return answer(handler, std::move(request));
-               });
+  using H = VolumeContentHandler;
+  auto add = [&](const char* method, const char* path, Method handler) {
+    router.add(method, path, [this, handler](http::RoutedRequest request) {
+      return answer(handler, std::move(request));
+    });
   };
-  add("GET", "dir", &VolumeContentHandler::list);
-  add("POST", "dir", &VolumeContentHandler::make_directory);
-  add("GET", "path", &VolumeContentHandler::stat);
-  add("PATCH", "path", &VolumeContentHandler::change);
-  add("DELETE", "path", &VolumeContentHandler::remove);
-  add("PUT", "file", &VolumeContentHandler::upload);
+  add("GET", "/volumecontent/{volumeID}/dir", &H::list);
+  add("POST", "/volumecontent/{volumeID}/dir", &H::make_directory);
+  add("GET", "/volumecontent/{volumeID}/path", &H::stat);
+  add("PATCH", "/volumecontent/{volumeID}/path", &H::change);
+  add("DELETE", "/volumecontent/{volumeID}/path", &H::remove);
+  add("PUT", "/volumecontent/{volumeID}/file", &H::upload);
   router.add("GET", "/volumecontent/{volumeID}/file",
              [this](http::RoutedRequest request) { return download(std::move(request)); });
 }

@@ -236,6 +236,23 @@ TEST_F(BadInput, OptionsThatAreNotBuiltAre501AndMakeNothing) {
   expect_error(create_with(R"("autoPauseMemory":false)"), 400);
 }
 
+TEST_F(BadInput, ANewLifeIsLongerThanNothing) {
+  CloudAnswer answer = create_with(R"("timeout":0)");
+  expect_error(answer, 400);
+  EXPECT_EQ(answer.message(), "Timeout must be greater than 0");
+  EXPECT_EQ(count(), 0U);
+}
+
+TEST_F(BadInput, WhatPausesWithoutMemoryIsNotResumedByTraffic) {
+  expect_error(
+      create_with(R"("autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true})"),
+      400);
+  EXPECT_EQ(count(), 0U);
+  auto answer =
+      create_with(R"("autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":false})");
+  EXPECT_EQ(answer.status, 201) << answer.body;
+}
+
 // Every key of the largest bodies that the SDKs send (contract-novita 3.1, 7.3) is one that Sandlot
 // knows.
 TEST_F(BadInput, NoKeyOfTheSdksIsDropped) {

@@ -17,6 +17,7 @@ eachSdk('bad input', (sdk) => {
 
   it('an unknown template is 404', async () => {
     await failure(() => Sandbox.create('nope'), SandboxError, /^404: .*nope/)
+    await failure(() => Sandbox.create('base:nope'), SandboxError, /^404: .*'base' with tag 'nope'/)
   })
 
   const wrong = [

@@ -80,10 +80,12 @@ eachSdk('events', (sdk) => {
     assert.equal(JSON.parse(body.logs[0].line).message, 'Sandbox created')
     assert.equal(body.logs[0].timestamp, body.logEntries[0].timestamp)
     const messages = async (query) => (await api(`/v2${path}?${query}`)).body.logs.map((entry) => entry.message)
+    assert.deepEqual(await messages(''), ['Sandbox killed', 'Sandbox created'])
+    assert.deepEqual(await messages('direction=forward&limit=1'), ['Sandbox created'])
     assert.deepEqual(await messages('direction=backward&limit=1'), ['Sandbox killed'])
     assert.deepEqual(await messages('search=created'), ['Sandbox created'])
     assert.deepEqual(await messages('level=warn'), [])
-    assert.deepEqual(await messages(`cursor=${Date.now() + 60_000}`), [])
+    assert.deepEqual(await messages(`cursor=${Date.now() + 60_000}&direction=forward`), [])
     assert.deepEqual(await messages(`cursor=${Date.parse(body.logs[0].timestamp)}&direction=backward`).then((all) => all.at(-1)), 'Sandbox created')
     for (const query of ['limit=1001', 'limit=-1', 'direction=up', 'level=loud', 'cursor=now', `search=${'x'.repeat(257)}`]) {
       assert.equal((await api(`/v2${path}?${query}`)).status, 400, query)
