@@ -59,7 +59,7 @@ sdk: root build tests/sdk/node_modules/.package-lock.json ## the SDK tests alone
 
 .PHONY: compat
 compat: root build tests/sdk/node_modules/.package-lock.json ## writes docs/compatibility/*.md from what a sandbox answers and reaches (root)
-	@$(RELEASE) exec --internet none --port 0 -- node tests/compat/run.mjs
+	@$(RELEASE) exec --internet fake --port 0 -- node tests/compat/run.mjs
 	@$(RELEASE) exec --internet fake --port 0 -- node tests/sdk/run.mjs --write-table
 
 .PHONY: lint

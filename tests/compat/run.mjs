@@ -1,13 +1,16 @@
-// Checks every row of the daemon's contract against a running sandbox and writes docs/compatibility/envd.md from what it saw.
-//   sandlot exec --internet none -- node tests/compat/run.mjs             # writes the table
-//   sandlot exec --internet none -- node tests/compat/run.mjs --check     # compares with the committed one instead
+// Checks every row against a running emulator, and writes docs/compatibility/envd.md and cloud-api.md from what it saw.
+//   sandlot exec --internet fake -- node tests/compat/run.mjs             # writes the tables
+//   sandlot exec --internet fake -- node tests/compat/run.mjs --check     # compares with the committed ones instead
 //   ... --only 'Upload' prints the rows of matching areas (or with matching words) and writes nothing
-// The last line counts. A row that fails is in the table as such, and fails the run.
+// The last line counts. A row that fails is in its table as such, and fails the run.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Cloud } from './support/cloud.mjs'
+import { gaps } from './support/coverage.mjs'
+import { intros } from './support/intros.mjs'
+import { stopOthers } from './support/other.mjs'
 import { api, Sandbox } from './support/sandbox.mjs'
-import { areas, difference, render, runArea } from './support/table.mjs'
+import { areas, difference, eachOf, render, runArea } from './support/table.mjs'
 import './rows/frame.mjs'
 import './rows/download.mjs'
 import './rows/upload.mjs'
@@ -19,9 +22,22 @@ import './rows/watch.mjs'
 import './rows/guest.mjs'
 import './rows/proxy.mjs'
 import './rows/robustness.mjs'
+import './rows/cloud/every-route.mjs'
+import './rows/cloud/create.mjs'
+import './rows/cloud/create-network.mjs'
+import './rows/cloud/sandboxes.mjs'
+import './rows/cloud/lifecycle.mjs'
+import './rows/cloud/network.mjs'
+import './rows/cloud/snapshots.mjs'
+import './rows/cloud/records.mjs'
+import './rows/cloud/templates.mjs'
+import './rows/cloud/volumes.mjs'
+import './rows/cloud/volume-files.mjs'
+import './rows/cloud/secrets.mjs'
+import './rows/cloud/accounts.mjs'
 
 const kSideBySide = 5
-const kTable = fileURLToPath(new URL('../../docs/compatibility/envd.md', import.meta.url))
+const kFolder = fileURLToPath(new URL('../../docs/compatibility/', import.meta.url))
 const checkOnly = process.argv.includes('--check')
 const only = process.argv[process.argv.indexOf('--only') + 1]
 const narrowed = process.argv.includes('--only')
@@ -31,54 +47,48 @@ if (narrowed) {
   areas.splice(0, areas.length, ...areas.filter((one) => one.rows.length))
 }
 
-const intro = [
-  '# envd: what is sent, what is answered',
-  '',
-  'Written by `make compat`: every row is a request that was sent to a sandbox and whose answer was compared in that run.',
-  '"section" is the section of the daemon\'s contract that the row is about. `make test` does the same and fails when a line',
-  'of this file would change. In an error of an RPC the code implies the status (a unary call) or stands in the end frame',
-  '(a stream). "…" stands for words that the contract leaves open.',
-  '',
-  'Not in the table, because nothing outside can bring it about: an init while another holds its lock (503; this daemon has no',
-  'such lock), a call without any default user (`no user specified`, `username not provided`: tests/envd) and the codes that no',
-  'call answers with (`canceled` reaches nobody: its client has left). What SDKs make of the answers is tested in `tests/sdk`.',
-  '',
-]
-
 function report(one, row) {
   if (row.failed) process.stdout.write(`FAILED ${one.name}: ${row.sent} (${row.section})\n       wanted ${row.expected.words}\n       ${row.failed}\n`)
   else if (narrowed) process.stdout.write(`ok     ${one.name}: ${row.sent} (${row.ms} ms)\n`)
+}
+
+const open = (options) => (options.cloud ? new Cloud() : Sandbox.open(options.create))
+
+// What is wrong with a committed table; writes it instead, unless only checks were asked for.
+function settle(name) {
+  const file = `${kFolder}${name}.md`
+  const table = render(name, intros[name])
+  if (!checkOnly) {
+    mkdirSync(kFolder, { recursive: true })
+    writeFileSync(file, table)
+    return []
+  }
+  let committed = ''
+  try { committed = readFileSync(file, 'utf8') } catch { /* then every line differs */ }
+  const lines = difference(committed, table)
+  return lines.length ? [`docs/compatibility/${name}.md would change (make compat writes it):\n${lines.join('\n')}`] : []
 }
 
 const started = Date.now()
 const problems = []
 // Long ones first, so that no area runs alone at the end.
 const queue = [...areas].sort((a, b) => (b.options.seconds ?? 1) - (a.options.seconds ?? 1))
-const worker = async () => {
-  for (let one; (one = queue.shift());) {
-    const begun = Date.now()
-    problems.push(...(await runArea(one, (options) => Sandbox.open(options.create), report)))
-    if (process.env.SANDLOT_COMPAT_TIMES) console.log(`${one.name}: ${one.rows.length} rows in ${Date.now() - begun} ms`)
-  }
-}
-await Promise.all(Array.from({ length: kSideBySide }, worker))
+await eachOf(queue, kSideBySide, async (one) => {
+  const begun = Date.now()
+  problems.push(...(await runArea(one, open, report)))
+  if (process.env.SANDLOT_COMPAT_TIMES) console.log(`${one.name}: ${one.rows.length} rows in ${Date.now() - begun} ms`)
+})
 
-const left = await api('GET', '/sandboxes')
+await stopOthers()
+
+const left = await api('GET', '/v2/sandboxes')
 if (left.json?.length) problems.push(`left behind: ${left.json.map((one) => one.sandboxID)}`)
 
 const rows = areas.flatMap((one) => one.rows)
 const failed = rows.filter((row) => row.failed).length
 if (!narrowed) {
-  const table = render(intro)
-  if (checkOnly) {
-    let committed = ''
-    try { committed = readFileSync(kTable, 'utf8') } catch { /* then every line differs */ }
-    const lines = difference(committed, table)
-    if (lines.length) problems.push(`docs/compatibility/envd.md would change (make compat writes it):\n${lines.join('\n')}`)
-  } else {
-    mkdirSync(dirname(kTable), { recursive: true })
-    writeFileSync(kTable, table)
-  }
+  problems.push(...(await gaps()))
+  for (const name of Object.keys(intros)) problems.push(...settle(name))
 }
 for (const problem of problems) console.log(problem)
 const bad = failed + problems.length

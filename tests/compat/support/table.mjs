@@ -11,10 +11,11 @@ const kHttpStatus = {
 
 export const areas = []
 
-// One area is one sandbox (or several); its rows run one after the other, areas side by side.
+// One area is one sandbox (or several); its rows run one after the other (`sideBySide` at once), areas side by side.
+// `table`: the file in docs/compatibility that it stands in.
 export function area(name, options, body) {
   const rows = []
-  areas.push({ name, options, rows })
+  areas.push({ name, options, rows, table: options.table ?? 'envd' })
   body((section, sent, expected, check, rowOptions = {}) => rows.push({ section, sent, expected, check, ...rowOptions }))
 }
 
@@ -124,42 +125,63 @@ async function within(ms, promise) {
   }
 }
 
-// Runs one area; `open(options)` gives its sandbox. Rows of an area that could not be opened fail, each of them.
+async function runRow(row, subject, broken) {
+  const started = Date.now()
+  try {
+    if (broken) throw broken
+    const reply = await within(row.deadlineMs ?? kRowDeadlineMs, row.check(subject))
+    row.expected.verify(reply)
+    row.result = row.later ? `not yet: ${row.later}` : row.differs ? `differs: ${row.differs}` : 'same'
+  } catch (error) {
+    row.failed = String(error?.message ?? error).split('\n').filter(Boolean).slice(0, 6).join(' / ')
+    row.result = `**FAILS**: ${row.failed}`
+  }
+  row.ms = Date.now() - started
+}
+
+// `count` workers take what is in the list, in its order.
+export async function eachOf(list, count, work) {
+  const queue = [...list]
+  const worker = async () => {
+    while (queue.length) await work(queue.shift())
+  }
+  await Promise.all(Array.from({ length: count }, worker))
+}
+
+// Runs one area; `open(options)` gives what its rows check, a sandbox mostly. Rows of an area that could not be opened
+// fail, each of them.
 export async function runArea(one, open, report) {
-  let sandbox
+  let subject
   let broken
   try {
-    sandbox = await within(kRowDeadlineMs, open(one.options))
+    subject = await within(kRowDeadlineMs, open(one.options))
   } catch (error) {
     broken = error
   }
   const leftovers = []
-  for (const row of one.rows) {
-    const started = Date.now()
-    try {
-      if (broken) throw broken
-      const reply = await within(row.deadlineMs ?? kRowDeadlineMs, row.check(sandbox))
-      row.expected.verify(reply)
-      row.result = row.differs ? `differs: ${row.differs}` : 'same'
-    } catch (error) {
-      row.failed = String(error?.message ?? error).split('\n').filter(Boolean).slice(0, 6).join(' / ')
-      row.result = `**FAILS**: ${row.failed}`
-    }
-    row.ms = Date.now() - started
+  await eachOf(one.rows, one.options.sideBySide ?? 1, async (row) => {
+    await runRow(row, subject, broken)
     report(one, row)
-  }
-  await sandbox?.close().catch((error) => leftovers.push(`${one.name}: ${error}`))
+  })
+  await subject?.close().catch((error) => leftovers.push(`${one.name}: ${error}`))
   return leftovers
 }
 
-export function render(intro) {
-  const rows = areas.flatMap((one) => one.rows)
-  const differing = rows.filter((row) => row.differs && !row.failed).length
-  const failing = rows.filter((row) => row.failed).length
-  const lines = [...intro, `${rows.length} rows: ${rows.length - differing - failing} the same, ${differing} that differ on purpose, ${failing} failing.`]
-  for (const one of areas) {
-    lines.push('', `## ${one.name}`, '', '| what is sent | what is answered | section | result |', '| --- | --- | --- | --- |')
-    for (const row of one.rows) lines.push(`| ${escaped(row.sent)} | ${escaped(row.expected.words)} | ${row.section} | ${escaped(row.result)} |`)
+const kColumns = ['what is sent', 'what is answered', 'section', 'result']
+
+// One table: `intro` is its head.
+export function render(name, intro) {
+  const own = areas.filter((one) => one.table === name)
+  const rows = own.flatMap((one) => one.rows)
+  const count = (test) => rows.filter(test).length
+  const failing = count((row) => row.failed)
+  const differing = count((row) => row.differs && !row.failed)
+  const later = count((row) => row.later && !row.failed)
+  const lines = [...intro, `${rows.length} rows: ${rows.length - differing - later - failing} the same, ${differing} that differ on purpose, ${later ? `${later} not yet, ` : ''}${failing} failing.`]
+  for (const one of own) {
+    const { columns = kColumns, cells = (row) => [row.sent, row.expected.words, row.section, row.result] } = one.options
+    lines.push('', `## ${one.name}`, '', `| ${columns.join(' | ')} |`, `|${' --- |'.repeat(columns.length)}`)
+    for (const row of one.rows) lines.push(`| ${cells(row).map(escaped).join(' | ')} |`)
   }
   return lines.join('\n') + '\n'
 }

@@ -1,0 +1,33 @@
+// What the tables in docs/compatibility begin with.
+export const intros = {
+  envd: [
+    '# envd: what is sent, what is answered',
+    '',
+    'Written by `make compat`: every row is a request that was sent to a sandbox and whose answer was compared in that run.',
+    '"section" is the section of the daemon\'s contract that the row is about. `make test` does the same and fails when a line',
+    'of this file would change. In an error of an RPC the code implies the status (a unary call) or stands in the end frame',
+    '(a stream). "…" stands for words that the contract leaves open.',
+    '',
+    'Not in the table, because nothing outside can bring it about: an init while another holds its lock (503; this daemon has no',
+    'such lock), a call without any default user (`no user specified`, `username not provided`: tests/envd) and the codes that no',
+    'call answers with (`canceled` reaches nobody: its client has left). What SDKs make of the answers is tested in `tests/sdk`.',
+    '',
+  ],
+  'cloud-api': [
+    '# The REST API: every endpoint, every field',
+    '',
+    'Written by `make compat`: every row is a test that ran against the emulator over plain HTTP, as both families of SDKs speak',
+    'it (`novita-sandbox` 2.1 and `e2b` 2.51; "Novita" and "E2B" below). A field\'s row passes when the field had its effect, not',
+    'when it was taken. `make test` does the same and fails when a line of this file would change, when the server has a route, or',
+    'reads or answers a field, that has no row here.',
+    '',
+    '"same": as in the cloud. "differs": on purpose, and why. "not yet": refused with 501 and this reason. "…" stands for what',
+    'differs from run to run. Messages are compared as they stand here; the cloud\'s go on, here and there, with a quotation of',
+    'its schema. What the SDKs make of all this is tested in `tests/sdk`; the network policy has a table of its own,',
+    '[network.md](network.md), and so has the daemon, [envd.md](envd.md).',
+    '',
+    'Not in the table: 500, 502, 503, 504 and 507, which only a fault brings about (`POST /_sandlot/faults`,',
+    '[control-api.md](../control-api.md)), and 403, which the emulator never answers here, for it knows one team only.',
+    '',
+  ],
+}
