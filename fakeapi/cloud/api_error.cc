@@ -102,6 +102,11 @@ http::Response too_many_creates(std::chrono::seconds retry_after) {
   return response;
 }
 
+base::Failure bad_parameter(std::string_view name, std::string_view why) {
+  return base::fail(Errc::kInvalidArgument, "validation error: parameter \"" + std::string(name) +
+                                                "\" in query has an error: " + std::string(why));
+}
+
 Error not_built(std::string_view what, std::string_view reason) {
   std::string message = std::string(what) + " is not built yet in Sandlot " SANDLOT_VERSION;
   if (!reason.empty()) message.append(": ").append(reason);

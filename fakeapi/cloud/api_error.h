@@ -33,6 +33,9 @@ base::Error network_is_fixed(std::string_view id);
 // 429, with the time after which a client may try again (E2B's SDKs do so by themselves).
 http::Response too_many_creates(std::chrono::seconds retry_after);
 
+// A query that cannot be understood: 400, in the words of the cloud's schema check.
+base::Failure bad_parameter(std::string_view name, std::string_view why);
+
 // "<what> is not built yet in Sandlot <version>[: reason]": the 501 of routes and options that are
 // not there yet.
 base::Error not_built(std::string_view what, std::string_view reason = {});

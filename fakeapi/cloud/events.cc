@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "fakeapi/cloud/api_error.h"
 #include "fakeapi/http/message.h"
 
 namespace fakeapi::cloud {
@@ -16,11 +17,6 @@ namespace {
 constexpr std::chrono::hours kDefaultRange{24 * 30};
 constexpr std::chrono::hours kLongestRange{24 * 60};
 constexpr std::int64_t kMostEvents = 100;
-
-base::Failure bad_parameter(std::string_view name, std::string_view why) {
-  return base::fail(Errc::kInvalidArgument, "parameter \"" + std::string(name) +
-                                                "\" in query has an error: " + std::string(why));
-}
 
 Result<std::int64_t> whole_number(std::string_view name,
                                   std::string_view text,

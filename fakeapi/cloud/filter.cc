@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fakeapi/cloud/api_error.h"
 #include "fakeapi/cloud/time_text.h"
 #include "fakeapi/http/message.h"
 
@@ -11,11 +12,6 @@ using base::Errc;
 using base::Result;
 
 namespace {
-
-base::Failure bad_parameter(std::string_view name, std::string_view reason) {
-  return base::fail(Errc::kInvalidArgument, "validation error: parameter \"" + std::string(name) +
-                                                "\" in query has an error: " + std::string(reason));
-}
 
 // "running,paused"; an empty list asks for everything.
 Result<> read_states(std::string_view text, SandboxFilter& filter, bool& given) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <iterator>
 
+#include "fakeapi/cloud/api_error.h"
 #include "fakeapi/http/message.h"
 
 namespace fakeapi::cloud {
@@ -17,11 +18,6 @@ constexpr std::size_t kMaxIds = 100;
 // What is beyond is no TimePoint.
 constexpr std::int64_t kLastSecond =
     std::chrono::floor<seconds>(base::TimePoint::max()).time_since_epoch().count();
-
-base::Failure bad_parameter(std::string_view name, std::string_view why) {
-  return base::fail(Errc::kInvalidArgument, "parameter \"" + std::string(name) +
-                                                "\" in query has an error: " + std::string(why));
-}
 
 base::Result<base::TimePoint> unix_seconds(std::string_view name, std::string_view text) {
   std::int64_t value = 0;

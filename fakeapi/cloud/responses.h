@@ -21,6 +21,9 @@ std::string error_json(int status, std::string_view message);
 std::string sandbox_json(const SandboxInfo& sandbox, const std::string& domain);
 // `SandboxDetail`.
 std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& domain);
+// The same with the alias as `name`, too: what Novita's SDK reads after a mount or unmount
+// (contract-novita 2.1).
+std::string mounted_sandbox_json(const SandboxInfo& sandbox, const std::string& domain);
 // An array of `ListedSandbox`.
 std::string sandbox_list_json(std::span<const SandboxInfo> sandboxes);
 

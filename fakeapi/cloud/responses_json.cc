@@ -152,9 +152,7 @@ json network_value(const NetworkOptions& network) {
   return value;
 }
 
-}  // namespace
-
-std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& domain) {
+json detail_value(const SandboxInfo& sandbox, const std::string& domain) {
   json value = listed_sandbox(sandbox);
   add_access_token(value, sandbox);
   value["allowInternetAccess"] =
@@ -163,6 +161,18 @@ std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& d
   if (sandbox.network) value["network"] = network_value(*sandbox.network);
   value["lifecycle"] = {{"onTimeout", sandbox.auto_pause ? "pause" : "kill"},
                         {"autoResume", sandbox.auto_resume}};
+  return value;
+}
+
+}  // namespace
+
+std::string sandbox_detail_json(const SandboxInfo& sandbox, const std::string& domain) {
+  return text_of(detail_value(sandbox, domain));
+}
+
+std::string mounted_sandbox_json(const SandboxInfo& sandbox, const std::string& domain) {
+  json value = detail_value(sandbox, domain);
+  if (!sandbox.alias.empty()) value["name"] = sandbox.alias;
   return text_of(value);
 }
 

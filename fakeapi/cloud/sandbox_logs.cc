@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "fakeapi/cloud/api_error.h"
 #include "fakeapi/http/message.h"
 
 namespace fakeapi::cloud {
@@ -21,11 +22,6 @@ constexpr std::int64_t kLastMillisecond =
     std::chrono::floor<std::chrono::milliseconds>(base::TimePoint::max())
         .time_since_epoch()
         .count();
-
-base::Failure bad_parameter(std::string_view name, std::string_view why) {
-  return base::fail(Errc::kInvalidArgument, "parameter \"" + std::string(name) +
-                                                "\" in query has an error: " + std::string(why));
-}
 
 Result<std::int64_t> whole_number(std::string_view name, std::string_view text) {
   std::int64_t value = 0;

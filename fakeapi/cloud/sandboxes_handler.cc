@@ -229,7 +229,7 @@ Answer SandboxesHandler::mount_volume(http::RoutedRequest request) {
   auto info = co_await service_.mount_volume(id, std::move(mount));
   if (!info) co_return Failure(translate(std::move(info).error(), id));
   co_return json_response(200,
-                          sandbox_detail_json(*info, answer_domain(request.head, public_domain_)));
+                          mounted_sandbox_json(*info, answer_domain(request.head, public_domain_)));
 }
 
 Answer SandboxesHandler::unmount_volume(http::RoutedRequest request) {
@@ -242,7 +242,7 @@ Answer SandboxesHandler::unmount_volume(http::RoutedRequest request) {
   auto info = co_await service_.unmount_volume(id, std::move(path), force);
   if (!info) co_return Failure(translate(std::move(info).error(), id));
   co_return json_response(200,
-                          sandbox_detail_json(*info, answer_domain(request.head, public_domain_)));
+                          mounted_sandbox_json(*info, answer_domain(request.head, public_domain_)));
 }
 
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {

@@ -40,11 +40,7 @@ Result<SnapshotQuery> parse_query(std::string_view text) {
   query.name = http::query_value(text, "name").value_or("");
   if (auto limit = http::query_value(text, "limit")) {
     auto parsed = parse_limit(*limit);
-    if (!parsed) {
-      return base::fail(Errc::kInvalidArgument,
-                        "validation error: parameter \"limit\" in query has an error: " +
-                            parsed.error().message());
-    }
+    if (!parsed) return bad_parameter("limit", parsed.error().message());
     query.limit = *parsed;
   }
   if (auto token = http::query_value(text, "nextToken"); token && !token->empty()) {

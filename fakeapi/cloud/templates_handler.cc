@@ -36,9 +36,7 @@ Result<std::size_t> positive(std::string_view query, std::string_view name, std:
   std::size_t value = 0;
   auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size() || value < 1) {
-    return base::fail(Errc::kInvalidArgument, "validation error: parameter \"" + std::string(name) +
-                                                  "\" in query has an error: number must be at "
-                                                  "least 1");
+    return bad_parameter(name, "number must be at least 1");
   }
   return value;
 }

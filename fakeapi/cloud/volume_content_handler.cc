@@ -37,9 +37,7 @@ asio::awaitable<void> send(http::ServerConnection& connection, http::Response re
 Result<std::string> path_of(const http::RoutedRequest& request) {
   auto path = http::query_value(request.head.query(), "path");
   if (path && !path->empty()) return *path;
-  return base::fail(Errc::kInvalidArgument,
-                    "validation error: parameter \"path\" in query has an error: value is required "
-                    "but missing");
+  return bad_parameter("path", "value is required but missing");
 }
 
 Result<std::optional<std::uint32_t>> number(const http::RoutedRequest& request, const char* name) {
@@ -48,9 +46,7 @@ Result<std::optional<std::uint32_t>> number(const http::RoutedRequest& request, 
   std::uint32_t value = 0;
   auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error == std::errc() && end == text->data() + text->size()) return std::optional(value);
-  return base::fail(Errc::kInvalidArgument, "validation error: parameter \"" + std::string(name) +
-                                                "\" in query has an error: value must be an "
-                                                "integer");
+  return bad_parameter(name, "value must be an integer");
 }
 
 Result<EntryAttributes> attributes_of(const http::RoutedRequest& request) {

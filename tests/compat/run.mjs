@@ -81,8 +81,10 @@ await eachOf(queue, kSideBySide, async (one) => {
 
 await stopOthers()
 
-const left = await api('GET', '/v2/sandboxes')
-if (left.json?.length) problems.push(`left behind: ${left.json.map((one) => one.sandboxID)}`)
+for (const [path, id] of [['/v2/sandboxes', 'sandboxID'], ['/snapshots', 'snapshotID'], ['/volumes', 'volumeID']]) {
+  const left = await api('GET', path)
+  if (left.json?.length) problems.push(`left behind: ${left.json.map((one) => one[id])}`)
+}
 
 const rows = areas.flatMap((one) => one.rows)
 const failed = rows.filter((row) => row.failed).length

@@ -199,6 +199,7 @@ eachSdk('volumes of Novita', (sdk) => {
     const mounted = await sandbox.mountVolume(made.name, path)
     assert.deepEqual(mounted.volumeMounts, [{ name: made.name, path }])
     assert.equal(mounted.sandboxId, sandbox.sandboxId)
+    assert.equal(mounted.name, (await sandbox.getInfo()).name)
     await sandbox.files.write(`${path}/file`, 'text')
     assert.deepEqual((await sandbox.getInfo()).volumeMounts, [{ name: made.name, path }])
     assert.deepEqual((await sandbox.unmountVolume(path)).volumeMounts, [])

@@ -64,6 +64,16 @@ export function inSeconds(text, seconds, slack = 5) {
 
 export const kTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
 
+// `action` gets a call() for another emulator; what it leaves there is killed.
+const elsewhere = (kind, action) => inOther(kind, async (target) => {
+  const there = (method, path, body, headers) => call(method, path, body, { target, headers: { 'X-API-Key': kKey, ...headers } })
+  try {
+    return await action(there)
+  } finally {
+    for (const { sandboxID } of (await there('GET', '/v2/sandboxes')).json) await there('DELETE', `/sandboxes/${sandboxID}`)
+  }
+})
+
 // What the rows of one area share.
 export class Cloud {
   #sandboxes = []
@@ -93,9 +103,9 @@ export class Cloud {
   }
 
   // Where two sandboxes may run, with one key, and a policy is for ever (other.mjs). `action` gets a call() for it.
-  limited(action) { return inOther('limited', (target) => action((method, path, body, headers) => call(method, path, body, { target, headers: { 'X-API-Key': kKey, ...headers } }))) }
+  limited(action) { return elsewhere('limited', action) }
   // Where one sandbox an hour is created.
-  counting(action) { return inOther('counting', (target) => action((method, path, body) => call(method, path, body, { target }))) }
+  counting(action) { return elsewhere('counting', action) }
 
   async detail(sandbox) { return (await done(200, 'GET', `/sandboxes/${sandbox.id}`)).json }
   async pause(sandbox, body) { await done(204, 'POST', `/sandboxes/${sandbox.id}/pause`, body) }

@@ -76,7 +76,7 @@ class Rows {
 
   // A whole route that answers 501; `fields`: what it would take and answer.
   laterWith(reason, fields, check) {
-    this.row('call', '', { words: `501${fields && `; would have ${fields}`}`, verify: (reply) => refused(reply, 501, notBuilt(reason)) }, check, { later: reason })
+    this.row('call', '', { words: `501${fields && `. Its fields: ${fields}`}`, verify: (reply) => refused(reply, 501, notBuilt(reason)) }, check, { later: reason })
   }
 }
 

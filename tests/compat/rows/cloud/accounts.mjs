@@ -27,9 +27,9 @@ for (const [key, title, reason, fields, body] of [
   ['GET /api-keys', 'the keys', 'managing API keys', 'answers a list of keys'],
   ['POST /api-keys', 'a new key', 'managing API keys', '`name`', { name: 'x' }],
   ['PATCH /api-keys/{apiKeyID}', 'rename a key', 'managing API keys', '`name`', { name: 'x' }],
-  ['DELETE /api-keys/{apiKeyID}', 'delete a key', 'managing API keys', 'no fields'],
+  ['DELETE /api-keys/{apiKeyID}', 'delete a key', 'managing API keys', 'none'],
   ['POST /access-tokens', 'a new access token', 'managing access tokens', '`name`', { name: 'x' }],
-  ['DELETE /access-tokens/{accessTokenID}', 'delete an access token', 'managing access tokens', 'no fields'],
+  ['DELETE /access-tokens/{accessTokenID}', 'delete an access token', 'managing access tokens', 'none'],
   ['GET /nodes', 'the nodes', 'reading nodes', '`clusterID`; answers a list of nodes'],
   ['GET /nodes/{nodeID}', 'one node', 'reading nodes', '`clusterID`; answers a node'],
   ['POST /nodes/{nodeID}', 'change a node', 'changing nodes', '`status`', { status: 'draining' }],
@@ -37,7 +37,7 @@ for (const [key, title, reason, fields, body] of [
   ['POST /admin/teams/{teamID}/sandboxes/kill', "kill a team's sandboxes", 'administration', 'answers `killedCount`, `failedCount`'],
   ['POST /admin/teams/{teamID}/builds/cancel', "cancel a team's builds", 'administration', 'answers `cancelledCount`, `failedCount`'],
   ['POST /admin/teams/{teamID}/api-keys', 'a new key for a team', 'administration', '`name`', { name: 'x' }],
-  ['DELETE /admin/teams/{teamID}/api-keys/{apiKeyID}', "delete a team's key", 'administration', 'no fields'],
+  ['DELETE /admin/teams/{teamID}/api-keys/{apiKeyID}', "delete a team's key", 'administration', 'none'],
 ]) {
   const [method, path] = key.split(' ')
   endpoint(key, title, {}, (row) => row.laterWith(reason, fields, (c) => c.call(method, path.replace(/\{\w+\}/g, 'abc'), body)))

@@ -36,8 +36,8 @@ endpoint(kRoutes, 'create', { seconds: 6, sideBySide: 6 }, (row) => {
     assert.equal(`${of.created.alias}:default`, snapshotID)
   })
   row.body('timeout', 'it ends so many seconds later', async (c) => {
-    const s = await c.open({ timeout: 1 })
-    inSeconds((await c.detail(s)).endAt, 1, 1.5)
+    const s = await c.open({ timeout: 2 })
+    inSeconds((await c.detail(s)).endAt, 2, 2)
     await gone(c, s)
   })
   row.body('timeout', 'absent: 300 seconds', async (c) => {
@@ -80,7 +80,7 @@ endpoint(kRoutes, 'create', { seconds: 6, sideBySide: 6 }, (row) => {
     assert.equal((await s.run('echo "$FROM_CREATE" $WON', { envs: { WON: 'won' } })).stdout, 'a b won\n')
   })
   row.body('autoPause', '`true`: at its end it is paused, not killed', async (c) => {
-    const s = await c.open({ timeout: 1, autoPause: true })
+    const s = await c.open({ timeout: 2, autoPause: true })
     assert.equal((await c.detail(s)).lifecycle.onTimeout, 'pause')
     await paused(c, s)
     await c.done(201, 'POST', `/sandboxes/${s.id}/connect`, { timeout: 60 })
@@ -93,7 +93,7 @@ endpoint(kRoutes, 'create', { seconds: 6, sideBySide: 6 }, (row) => {
   for (const [keeps, words] of [[true, '`true` and absent: the processes are there after the resume'], [false, '`false`: only the files are, and `boot_id` is another']]) {
     row.body('autoPauseMemory', words, async (c) => {
       for (const autoPauseMemory of keeps ? [true, undefined] : [false]) {
-        const one = await c.open({ timeout: 2, autoPause: true, autoPauseMemory })
+        const one = await c.open({ timeout: 3, autoPause: true, autoPauseMemory })
         const before = await bootId(one)
         const { call } = await one.background('echo kept > /tmp/kept; exec sleep 300')
         call.leave()

@@ -162,8 +162,7 @@ endpoint('POST /sandboxes/{sandboxID}/clone', 'clones (Novita)', {}, (row) => {
   })
   row.body('strict', '`true`: all or none; `false` and absent: as many as can be', async (c) => {
     for (const [strict, status, count] of [[true, 429, 0], [false, 201, 1]]) {
-      const { limits, made } = await c.limited((call) => cloneAtTheLimit(call, strict))
-      assert.deepEqual([limits, made], [status, count])
+      assert.deepEqual(await c.limited((call) => cloneAtTheLimit(call, strict)), { status, made: count })
     }
   })
   row.body('timeout', 'each lives so many seconds', async (c) => {
@@ -201,9 +200,7 @@ endpoint('POST /sandboxes/{sandboxID}/clone', 'clones (Novita)', {}, (row) => {
 async function cloneAtTheLimit(call, strict) {
   const { json: { sandboxID } } = await call('POST', '/sandboxes', { templateID: 'base' })
   const reply = await call('POST', `/sandboxes/${sandboxID}/clone`, { count: 2, strict })
-  const running = (await call('GET', '/sandboxes')).json.map((one) => one.sandboxID)
-  await Promise.all(running.map((id) => call('DELETE', `/sandboxes/${id}`)))
-  return { limits: reply.status, made: running.length - 1 }
+  return { status: reply.status, made: (await call('GET', '/sandboxes')).json.length - 1 }
 }
 
 endpoint('POST /sandboxes/{sandboxID}/fork', 'forks (E2B)', {}, (row) => {
@@ -247,7 +244,6 @@ endpoint('POST /sandboxes/{sandboxID}/fork', 'forks (E2B)', {}, (row) => {
       assert.deepEqual(reply.json.map((one) => Object.keys(one)[0]), ['sandbox', 'error'])
       assert.equal(reply.json[1].error.code, 429)
       assert.ok(reply.json[1].error.message)
-      for (const one of (await call('GET', '/sandboxes')).json) await call('DELETE', `/sandboxes/${one.sandboxID}`)
     })
   })
   contents({ header: (name, words, check, options) => row.header(name, words, (c) => check(c, async () => (await fork(c, await c.shared())).reply), options) })

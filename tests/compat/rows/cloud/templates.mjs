@@ -128,7 +128,7 @@ for (const [key, title, reason, fields, path, body] of [
   ['POST /templates/{templateID}', 'rebuild, oldest', 'rebuilding a template', 'as `POST /templates`', '/templates/base', { dockerfile: 'FROM x' }],
   ['GET /templates/{templateID}/files/{hash}', 'where to upload files', "uploading a template's files", 'answers `present`, `url`, `headers`', '/templates/base/files/abc'],
   ['POST /v2/templates/{templateID}/builds/{buildID}', 'build', kBuild, '`fromImage`, `fromTemplate`, `fromImageRegistry`, `force`, `steps` (`type`, `args`, `filesHash`, `force`, `forceUpload`, `resolveSymlinks`, `gzip`), `startCmd`, `readyCmd`, `preBootScript`', `/v2/templates/base/builds/${kUuid}`, { fromImage: 'x', steps: [] }],
-  ['POST /templates/{templateID}/builds/{buildID}', 'build, older', kBuild, 'no fields', `/templates/base/builds/${kUuid}`],
+  ['POST /templates/{templateID}/builds/{buildID}', 'build, older', kBuild, 'none', `/templates/base/builds/${kUuid}`],
   ['GET /templates/{templateID}/builds/{buildID}/status', 'how a build is doing', kBuild, '`logsOffset`, `limit`, `level`; answers `templateID`, `buildID`, `status`, `logs`, `logEntries`, `reason`', `/templates/base/builds/${kUuid}/status?logsOffset=0`],
   ['GET /templates/{templateID}/builds/{buildID}/logs', "a build's log", kBuild, '`cursor`, `limit`, `direction`, `level`, `source`; answers `logs`', `/templates/base/builds/${kUuid}/logs`],
   ['GET /templates/{templateID}', 'one template and its builds', 'reading one template', '`limit`, `nextToken`; answers `templateID`, `builds`, `names`, `aliases`, `public`, `createdAt`, `updatedAt`, `lastSpawnedAt`, `spawnCount`', '/templates/base'],

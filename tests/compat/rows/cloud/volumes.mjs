@@ -51,6 +51,7 @@ endpoint('POST /volumes', 'a new volume', {}, (row) => {
     assert.ok(!('quotaSizeGiB' in (await c.volume())))
   })
   row.answer('usedSizeBytes', 'Novita: what is in it', async (c) => assert.ok((await c.volume()).usedSizeBytes < kMiB))
+  row.answer('domain', 'E2B: absent: its files are at the API itself', async (c) => assert.ok(!('domain' in (await c.volume()))))
   row.error(400, 'a name that is taken', '…already exists…', async (c) => c.call('POST', '/volumes', { name: (await c.volume()).name }))
   for (const [body, name, reason] of [
     [{}, 'name', 'property "name" is missing'], [{ name: 5 }, 'name', 'value must be a string'],
@@ -160,9 +161,14 @@ endpoint('POST /sandboxes/{sandboxID}/volume-mounts', 'mount (Novita)', {}, (row
   })
   row.answersLike('GET /sandboxes/{sandboxID}', '', 'the fields of `GET /sandboxes/{sandboxID}`, with the mount among `volumeMounts`', async (c) => {
     const [s, { name }] = await both(c)
-    const { json } = await mount(c, s, { name, path: '/data' })
+    const { name: alias, ...json } = (await mount(c, s, { name, path: '/data' })).json
     assert.deepEqual(json, await c.detail(s))
     assert.deepEqual(json.volumeMounts, [{ name, path: '/data' }])
+    await s.close()
+  })
+  row.answer('name', "the template's name, as `alias`: the SDK looks here", async (c) => {
+    const [s, { name }] = await both(c)
+    assert.equal((await mount(c, s, { name, path: '/data' })).json.name, 'base')
     await s.close()
   })
   for (const [body, name, reason] of [[{ path: '/x' }, 'name', 'property "name" is missing'], [{ name: 'x' }, 'path', 'property "path" is missing'], [{ name: 1, path: '/x' }, 'name', 'value must be a string']]) {
@@ -215,9 +221,14 @@ endpoint('DELETE /sandboxes/{sandboxID}/volume-mounts', 'unmount (Novita)', {}, 
   })
   row.answersLike('GET /sandboxes/{sandboxID}', '', 'the fields of `GET /sandboxes/{sandboxID}`, the mount no longer among `volumeMounts`', async (c) => {
     const s = await mounted(c)
-    const { json } = await unmount(c, s, 'path=/data')
+    const { name, ...json } = (await unmount(c, s, 'path=/data')).json
     assert.deepEqual(json, await c.detail(s))
     assert.deepEqual(json.volumeMounts.map((one) => one.path), ['/other'])
+    await s.close()
+  })
+  row.answer('name', "the template's name, as `alias`", async (c) => {
+    const s = await mounted(c)
+    assert.equal((await unmount(c, s, 'path=/data')).json.name, 'base')
     await s.close()
   })
   const kUnsaid = { differs: 'the cloud does not say what it does' }
