@@ -158,7 +158,7 @@ area('Start: output and end', { seconds: 5 }, (row) => {
     const { call, pid } = await s.background('sleep 61 & echo $!; wait', { headers: { 'Connect-Timeout-Ms': '400' } })
     const child = decode((await call.next()).event.data.stdout).trim()
     rpc('deadline_exceeded', 'context deadline exceeded').verify(await call.rest_of())
-    assert.equal((await s.run(`kill -0 ${pid}`)).end.exitCode, 1)
+    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1, 5000)
     assert.equal((await s.run(`kill -0 ${child} && kill ${child}`)).end.exitCode, undefined)
   })
   row('2.4', '`Connect-Timeout-Ms` of a client that has left', that('the process is killed all the same'), async (s) => {

@@ -79,6 +79,7 @@ export class Cloud {
   #sandboxes = []
   #volumes = []
   #snapshots = []
+  #later = []
   #shared
 
   call = call
@@ -124,8 +125,12 @@ export class Cloud {
   }
   keepSnapshot(id) { this.#snapshots.push(id) }
 
+  // At the end of the area, when its sandboxes have gone.
+  after(action) { this.#later.push(action) }
+
   async close() {
     await Promise.all(this.#sandboxes.map((sandbox) => sandbox.close()))
+    for (const action of this.#later) await action()
     for (const id of this.#snapshots) await call('DELETE', `/templates/${encodeURIComponent(id)}`)
     for (const id of this.#volumes) await call('DELETE', `/volumes/${id}`)
   }

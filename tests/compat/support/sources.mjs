@@ -23,6 +23,7 @@ const kReads = [
   /(?:\.|->)(?:boolean|text|required_text|integer|seconds|string_map|string_list|object|list|nested|require|drop_null)\("(\w+)"/g,
   /\b(?:text|number)\((?:object|request), "(\w+)"/g,
   /\b(?:positive|query_value)\([^;"]*?, "(\w+)"/g,
+  /\bobject\.find\("(\w+)"/g,
   /\bparse_text\(body, "(\w+)"/g,
   /\b(?:key|name) [!=]= "(\w+)"/g,
 ]
@@ -35,7 +36,7 @@ const kForwarding = new Set(['route.method', 'std::string_view method', 'std::st
 // What this file should have found, and would not have if the sources were written in another way.
 export function misread() {
   const problems = []
-  for (const name of ['templateID', 'timeout', 'egressProxy', 'headers', 'count', 'quotaInodes', 'sandboxID', 'template_type', 'depth', 'startTime', 'search', 'startedAfter', 'alias', 'sandbox_ids']) {
+  for (const name of ['templateID', 'timeout', 'egressProxy', 'headers', 'count', 'quotaInodes', 'sandboxID', 'template_type', 'depth', 'startTime', 'search', 'startedAfter', 'alias', 'sandbox_ids', 'hosts']) {
     if (!fields.has(name)) problems.push(`the sources were not understood: no parser reads '${name}'`)
   }
   for (const { file, match: [call, first] } of every(/(?<!headers\.)\badd\(\s*(?!"[A-Z]+",\s*"\/)([^,)]*)/g)) {

@@ -4,7 +4,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { gunzipSync, gzipSync } from 'node:zlib'
 
-const kCallDeadlineMs = 15_000
+const kCallDeadlineMs = 30_000
 
 // A target is where requests go: { port, host } through the front door, { socketPath, host } straight to the daemon.
 const address = (target) => (target.socketPath ? { socketPath: target.socketPath } : { host: '127.0.0.1', port: target.port })

@@ -10,7 +10,7 @@ const keyed = routes.filter(({ path }) => path !== '/health' && !path.startsWith
 
 endpoint([], 'Every endpoint', {}, (row) => {
   row.call('an error is `{"code", "message"}`: the status again, and words; never an empty body', async (c) => {
-    for (const [method, path, status] of [['GET', '/nope', 404], ['GET', '/sandboxes/inosuchsandbox', 404], ['POST', '/sandboxes', 400], ['PUT', '/sandboxes', 405], ['GET', '/secrets', 501]]) {
+    for (const [method, path, status] of [['GET', '/nope', 404], ['GET', '/sandboxes/inosuchsandbox', 404], ['POST', '/sandboxes', 400], ['PUT', '/sandboxes', 405], ['GET', '/templates/base', 501]]) {
       const reply = await c.call(method, path)
       refused(reply, status, '…')
       assert.ok(reply.json.message)
