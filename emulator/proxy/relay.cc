@@ -74,18 +74,20 @@ void Relay::pin(std::shared_ptr<Upstream> upstream) {
 }
 
 // The sandbox was killed or paused. Between requests the client connection has nothing to lose and
-// stays (it may be the very one that carries the kill).
+// stays (it may be the very one that carries the kill); so does one whose response has not begun:
+// there is still something to say on it.
 void Relay::cut() {
   cut_ = true;
   pause_.cancel();
-  if (in_exchange_) client_->close(true);
+  bool reset = upstream_->lifecycle()->resets();
+  if (responding_ || (in_exchange_ && reset)) client_->close(reset || end_looks_whole_);
   if (channel_) channel_->close(true);
 }
 
 void Relay::abort() {
   cut_ = true;
   pause_.cancel();
-  client_->close(in_exchange_);
+  client_->close(in_exchange_ && end_looks_whole_);
   if (channel_) channel_->close(false);
 }
 
@@ -113,7 +115,7 @@ asio::awaitable<Relay::Outcome> Relay::run(std::shared_ptr<Upstream> upstream,
     upstream_.reset();
     co_return Outcome::kTooMany;
   }
-  cut_ = client_gone_ = stop_upload_ = uploading_ = false;
+  cut_ = client_gone_ = stop_upload_ = uploading_ = responding_ = end_looks_whole_ = false;
   head_request_ = request.method == "HEAD";
   client_minor_version_ = request.minor_version;
   client_keep_alive_ = request.keep_alive;
@@ -141,7 +143,7 @@ asio::awaitable<Relay::Outcome> Relay::run(std::shared_ptr<Upstream> upstream,
     }
     in_exchange_ = true;
     Outcome outcome = co_await exchange(head_size, *body_size, reused);
-    in_exchange_ = false;
+    in_exchange_ = responding_ = false;
     client_->on_end(nullptr);
     if (channel_) channel_->close(false);
     channel_.reset();
@@ -194,9 +196,10 @@ asio::awaitable<Relay::Outcome> Relay::exchange(std::size_t head_size,
   if (size == 0) {
     bool silent = channel_->data().empty();
     co_await finish_upload(false);
-    if (cut_ || client_gone_) co_return Outcome::kAborted;
-    if (upstream_->closed()) co_return Outcome::kAborted;
-    if (reused && whole && silent && response_.status == 0) co_return Outcome::kPortClosed;
+    if (client_gone_ || !client_->is_open()) co_return Outcome::kAborted;
+    bool ended = cut_ || upstream_->closed();
+    if (!ended && reused && whole && silent && response_.status == 0)
+      co_return Outcome::kPortClosed;
     if (whole) client_->consume(head_size + body_size);
     co_return Outcome::kFailed;
   }
@@ -287,6 +290,8 @@ asio::awaitable<Relay::Outcome> Relay::relay_response(std::size_t head_size) {
   // never.
   bool unsure = uploading_ && (!response_.keep_alive || (expects_continue_ && !body_started_));
   keep_alive_ = client_keep_alive_ && !until_close && !unsure;
+  responding_ = true;
+  end_looks_whole_ = until_close;
   ResponseRewrite rewrite;
   rewrite.reframe = reframe;
   rewrite.keep_alive = keep_alive_;
@@ -441,6 +446,7 @@ asio::awaitable<Relay::Outcome> Relay::tunnel(std::size_t head_size) {
   co_await finish_upload(true);
   client_->on_end(nullptr);
   keep_alive_ = false;
+  responding_ = end_looks_whole_ = true;
   out_.clear();
   write_response(response_, ResponseRewrite(), out_);
   channel_->consume(head_size);

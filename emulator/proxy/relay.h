@@ -38,8 +38,8 @@ class Relay final : public std::enable_shared_from_this<Relay> {
     kGone,        // the sandbox ended first; as above
     kTooMany,     // as above
     kBadRequest,  // malformed body; as above
-    kFailed,      // the upstream died before its response head
-    kAborted,     // the response is incomplete, or the client has left: reset the client
+    kFailed,      // the upstream died, or was cut off, before its response head
+    kAborted,     // the response is incomplete, or the client has left: break_off() the client
     kLinger,      // the response is complete, the request's body is not
   };
   // Relays one request. `request` was parsed from the first `head_size` bytes of client->data().
@@ -50,6 +50,11 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   bool keep_alive() const { return keep_alive_; }
   int status() const { return response_.status; }  // of the last relayed response
   const std::shared_ptr<Upstream>& upstream() const { return upstream_; }
+  // Closes the client's connection in the middle of a response. An ordinary close where the client
+  // can tell (the head says how long the body is, or it is chunked), as the cloud's proxy does: a
+  // reset is another error in many clients, which do not take it for the end of the sandbox. A
+  // reset where a close would look like the end of the body.
+  void break_off() { client_->close(end_looks_whole_); }
   // Ends what is going on; for the end of the front door.
   void abort();
 
@@ -102,8 +107,9 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   unsigned steps_ = 0;               // of pass_on()
   fakeapi::http::BodyScanner body_;  // of the request
 
-  bool in_exchange_ =
-      false;  // bytes of a request may be on their way: a cut must be seen by the client
+  bool in_exchange_ = false;      // bytes of a request may be on their way
+  bool responding_ = false;       // the response's head may be on its way to the client
+  bool end_looks_whole_ = false;  // the client takes the end of the connection for the response's
   bool cut_ = false;
   bool client_gone_ = false;
   bool uploading_ = false;

@@ -54,4 +54,10 @@ void LiveConnections::cut_all() {
   for (Entry& entry : cuts) entry.cut();
 }
 
+void LiveConnections::reset_all() {
+  if (closed_) return;
+  resets_ = true;
+  cut_all();
+}
+
 }  // namespace emulator::proxy

@@ -47,16 +47,19 @@ class LiveConnections {
     kPublic,  // of a client that may have had to show nothing
     kOther,
   };
-  // `cut` resets the connection; called again only if it was a cut_public(). Call through a
-  // shared_ptr.
+  // `cut` ends what goes on over the connection; called again only if it was a cut_public(). Call
+  // through a shared_ptr.
   static Registration add(const std::shared_ptr<LiveConnections>& self,
                           Cut cut,
                           Kind kind = Kind::kOther);
-  // Resets those of kind kPublic: the sandbox asks for a token from now on.
+  // Cuts those of kind kPublic: the sandbox asks for a token from now on.
   void cut_public();
-  // Resets every connection and refuses later ones (closed() stays true).
+  // Cuts every connection and refuses later ones (closed() stays true).
   void cut_all();
+  // The same as an injected fault: nothing but a reset is seen of it (resets() stays true).
+  void reset_all();
   bool closed() const { return closed_; }
+  bool resets() const { return resets_; }
   // Called with true when there is one connection after none, with false when the last one has
   // ended; not by cut_all().
   void on_change(std::function<void(bool connected)> callback) { on_change_ = std::move(callback); }
@@ -69,6 +72,7 @@ class LiveConnections {
   std::uint64_t round_ = 0;
   std::function<void(bool connected)> on_change_;
   bool closed_ = false;
+  bool resets_ = false;
 };
 
 struct SandboxRoute {

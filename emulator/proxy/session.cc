@@ -373,7 +373,7 @@ asio::awaitable<bool> Session::relay(std::shared_ptr<Upstream> upstream, std::si
   status_ = relay_->status();
   if (outcome == Relay::Outcome::kDone) co_return relay_->keep_alive();
   if (outcome == Relay::Outcome::kAborted) {
-    client_->close(true);
+    relay_->break_off();
     co_return false;
   }
   if (outcome == Relay::Outcome::kLinger) {
@@ -383,6 +383,8 @@ asio::awaitable<bool> Session::relay(std::shared_ptr<Upstream> upstream, std::si
   if (outcome == Relay::Outcome::kFailed) {
     // The body may be anywhere by now.
     ErrorPage failed = plain_text(502, "Failed to route request to sandbox");
+    // Killed or paused in the middle. What the request accepts is no longer there to be read.
+    if (upstream->closed()) failed = sandbox_not_found(upstream->id(), false);
     co_await send_page(failed, false, false);
     co_await linger();
     co_return false;

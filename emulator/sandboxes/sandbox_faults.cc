@@ -23,7 +23,7 @@ base::Result<> LocalSandboxService::reset_peers(const std::string& id) {
   SANDLOT_TRY(SandboxPtr sandbox, find(id));
   auto old = sandbox->connections;
   renew_connections(sandbox);
-  old->cut_all();
+  old->reset_all();
   hooks_.cut_egress(id);
   return {};
 }

@@ -71,6 +71,13 @@ class TlsClient {
     }
     return out;
   }
+  // How the connection goes on: "data", "closed" (with close_notify), "broken".
+  std::string next_event() {
+    char byte = 0;
+    int got = SSL_read(ssl_, &byte, 1);
+    if (got > 0) return "data";
+    return SSL_get_error(ssl_, got) == SSL_ERROR_ZERO_RETURN ? "closed" : "broken";
+  }
   void finish_writing() { SSL_shutdown(ssl_); }
 
  private:
@@ -171,6 +178,20 @@ TEST_F(TlsTest, BulkGoesBothWaysThroughATunnel) {
   EXPECT_TRUE(echoed == block);
   client.finish_writing();
   EXPECT_EQ(client.read_exactly(3), "bye");
+}
+
+TEST_F(TlsTest, KillBreaksOffAStreamWithCloseNotify) {
+  Server server([](Peer& peer) {
+    peer.read_head();
+    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    peer.read_all();
+  });
+  std::string host = std::to_string(server.port()) + "-abc.localhost";
+  TlsClient client(world->port(), ca(), host, host);
+  client.send(get(server.port()));
+  client.read_until("hello\r\n");
+  world->kill("abc");
+  EXPECT_EQ(client.next_event(), "closed");
 }
 
 TEST_F(TlsTest, ALargeDownloadArrivesWhole) {

@@ -24,6 +24,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b'%x\\r\\n%s\\r\\n' % (len(data), data))
         self.wfile.flush()
     def answer(self):
+        if self.path == '/late':
+            open('/tmp/asked', 'w').close()
+            while not os.path.exists('/tmp/go'):
+                time.sleep(0.02)
         if self.path == '/stream':
             self.send_response(200)
             self.send_header('Transfer-Encoding', 'chunked')
