@@ -108,6 +108,11 @@ base::Result<namespaces::RootfsSpec> SnapshotCatalogue::rootfs_of(const Template
   return rootfs;
 }
 
+bool SnapshotCatalogue::starts_httpbin(const Template& item) const {
+  const Template* below = templates_.find(item.base_template);
+  return below != nullptr && below->httpbin;
+}
+
 base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
   if (auto item = open_[record.id].lock()) co_return item;
   std::vector<UniqueFd> holds;
@@ -131,6 +136,7 @@ base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
   item.unbuilt_port = record.unbuilt_port;
   item.snapshot_layers = record.layers;
   item.base_template = record.base_template;
+  item.httpbin = starts_httpbin(item);
   SANDLOT_CO_TRY(item.rootfs, rootfs_of(item));
   co_return keep(std::move(item), std::move(holds));
 }
@@ -145,6 +151,7 @@ TemplatePtr SnapshotCatalogue::hold(Template item) {
   }
   auto rootfs = rootfs_of(item);
   if (rootfs) item.rootfs = std::move(*rootfs);
+  item.httpbin = starts_httpbin(item);
   return keep(std::move(item), std::move(holds));
 }
 

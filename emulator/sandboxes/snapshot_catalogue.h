@@ -69,6 +69,8 @@ class SnapshotCatalogue {
   TemplatePtr keep(Template item, std::vector<base::UniqueFd> holds);
   // The layers of the item, on top of the template below.
   base::Result<namespaces::RootfsSpec> rootfs_of(const Template& item) const;
+  // What the template below starts is started again in whatever is made of the item.
+  bool starts_httpbin(const Template& item) const;
   base::Task<> insert(SnapshotRecord record);
   void let_go();
   base::Task<> collect_unused();

@@ -270,6 +270,35 @@ eachSdk('fork', (sdk) => {
   })
 }, { only: 'e2b' })
 
+eachSdk('what the template starts', (sdk) => {
+  const { Sandbox } = sdk
+
+  it('starts again in every copy, after a reset, and without memory', async (t) => {
+    const source = await open(t, sdk, 'httpbin')
+    const serves = async (sandbox) => (await get(url(sandbox, 8080, '/status/200'))).status
+    assert.equal(await serves(source), 200)
+    await source.files.write('/home/user/file', 'x')
+    const { snapshotId } = await source.createSnapshot()
+    t.after(() => Sandbox.deleteSnapshot(snapshotId))
+    const made = await Sandbox.create(snapshotId)
+    assert.deepEqual([await serves(made), await made.files.read('/home/user/file')], [200, 'x'])
+    const calls = [api('POST', `/sandboxes/${made.sandboxId}/clone`), api('POST', `/sandboxes/${made.sandboxId}/fork`)]
+    const [cloned, forked] = await Promise.all(calls)
+    for (const { sandboxID } of [cloned.json.sandboxes[0], forked.json[0].sandbox]) {
+      const copy = await Sandbox.connect(sandboxID)
+      assert.equal(await serves(copy), 200)
+      await api('POST', `/sandboxes/${sandboxID}/pause`, { memory: false })
+      assert.equal(await serves(copy), 502)
+      await copy.connect()
+      assert.equal(await serves(copy), 200)
+      await copy.kill()
+    }
+    assert.equal((await api('POST', `/sandboxes/${made.sandboxId}/reset`)).status, 200)
+    assert.equal(await serves(made), 200)
+    await made.kill()
+  })
+})
+
 eachSdk('reset', (sdk) => {
   const { Sandbox, SandboxError, SandboxNotFoundError } = sdk
 
