@@ -123,6 +123,8 @@ class ContainerRuntime {
   virtual base::Task<std::unique_ptr<Container>> create(ContainerSpec spec) = 0;
   // Deletes what end() left, in the background. Fine when there is nothing.
   virtual void discard_files(const std::string& id) = 0;
+  // The same, done when it returns: no crash brings them back.
+  virtual base::Task<> remove_files(std::string id) = 0;
   // Container::capture of what end() left, and of whose ids that is.
   virtual base::Task<CaptureReport> capture_files(std::string id,
                                                   IdRange ids,

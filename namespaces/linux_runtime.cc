@@ -322,12 +322,16 @@ asio::awaitable<void> remove_cgroup(SandboxPtr sandbox) {
   if (!removed) base::log::warn("cgroup.busy", {{"id", sandbox->id}});
 }
 
-asio::awaitable<void> remove_files(CoreHold core, std::string id) {
+Task<> wipe(CoreHold core, std::string id) {
   auto work = [raw = core.get(), id] { return raw->discard_writable(id); };
-  auto discarded = co_await base::offload(core->deleter, std::move(work));
-  if (!discarded && discarded.error().code() != Errc::kNotFound) {
-    base::log::warn("upper.left", {{"id", id}, {"error", discarded.error().message()}});
-  }
+  auto deleted = co_await base::offload(core->deleter, std::move(work));
+  if (deleted || deleted.error().code() == Errc::kNotFound) co_return Result<>();
+  base::log::warn("upper.left", {{"id", id}, {"error", deleted.error().message()}});
+  co_return deleted;
+}
+
+asio::awaitable<void> try_wipe(CoreHold core, std::string id) {
+  (void)co_await wipe(std::move(core), std::move(id));
 }
 
 // The slow half of a sandbox's end. Errors are logged: gc finds what is left.
@@ -337,7 +341,7 @@ asio::awaitable<void> remove_sandbox(CoreHold core, SandboxPtr sandbox) {
     base::log::warn("sandbox.stuck", {{"id", sandbox->id}, {"error", exited.error().message()}});
   }
   co_await remove_cgroup(sandbox);
-  if (!sandbox->keeps_files) co_await remove_files(std::move(core), sandbox->id);
+  if (!sandbox->keeps_files) (void)co_await wipe(std::move(core), sandbox->id);
 }
 
 Task<> end_sandbox(SandboxPtr sandbox) {
@@ -436,8 +440,9 @@ class LinuxRuntime final : public ContainerRuntime {
     return create_in(core_, std::move(spec));
   }
   void discard_files(const std::string& id) override {
-    core_->removals.spawn("discard " + id, remove_files(CoreHold(core_), id));
+    core_->removals.spawn("discard " + id, try_wipe(CoreHold(core_), id));
   }
+  Task<> remove_files(std::string id) override { return wipe(CoreHold(core_), std::move(id)); }
   Task<CaptureReport> capture_files(std::string id, IdRange ids, fs::path directory) override {
     return capture_files_in(core_, std::move(id), ids, std::move(directory));
   }

@@ -221,6 +221,8 @@ Result<UniqueFd> RootfsBuilder::overlay(const std::vector<fs::path>& layers,
   SANDLOT_CHECK(set_option(context.get(), "workdir", work));
   // rename(2) of a directory of a lower layer works, as on any other file system.
   SANDLOT_CHECK(set_option(context.get(), "redirect_dir", "on"));
+  // Some kernels are built with it: then a layer has files whose content is in another one.
+  SANDLOT_CHECK(set_option(context.get(), "metacopy", "off"));
   SANDLOT_CHECK(set_option(context.get(), "source", "rootfs"));
   // Nothing is synced: a sandbox's files need not outlive the machine (performance.md 2.3).
   if (::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) != 0) {

@@ -9,7 +9,7 @@ namespace emulator::cli {
 
 Checks check_volumes() {
   Checks checks;
-  for (const char* tool : {"mkfs.ext4", "resize2fs"}) {
+  for (const char* tool : {"mkfs.ext4", "resize2fs", "e2fsck"}) {
     if (base::find_tool(tool)) continue;
     checks.push_back(warn("volumes.tools",
                           std::string(tool) + " is missing: volumes cannot have a quota",
@@ -24,7 +24,8 @@ Checks check_volumes() {
                           "modprobe loop; in a container: docker run --privileged"));
     return checks;
   }
-  checks.push_back(ok("volumes", "loop devices, mkfs.ext4 and resize2fs: volumes can have quotas"));
+  checks.push_back(
+      ok("volumes", "loop devices, mkfs.ext4, resize2fs and e2fsck: volumes can have quotas"));
   return checks;
 }
 

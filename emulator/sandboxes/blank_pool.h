@@ -51,6 +51,8 @@ class BlankPool {
   base::Task<Blank> revive(Template made_of, std::string id, std::uint32_t first_id);
   // Deletes the files of one that will not run again, in the background.
   void discard_files(const std::string& id) { runtime_.discard_files(id); }
+  // The same, done when it returns.
+  base::Task<> remove_files(std::string id) { return runtime_.remove_files(std::move(id)); }
   // Copies those of one that does not run.
   base::Task<namespaces::CaptureReport> capture_files(const std::string& id,
                                                       std::uint32_t first_id,

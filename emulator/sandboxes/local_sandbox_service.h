@@ -84,7 +84,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   std::vector<fakeapi::cloud::SandboxInfo> list() const override;
   base::Result<fakeapi::cloud::SandboxInfo> get(std::string_view id) const override;
   base::Task<> kill(std::string id) override;
-  base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override;
+  base::Task<> set_timeout(std::string id, std::chrono::seconds timeout) override;
   base::Task<fakeapi::cloud::Connected> connect(
       std::string id,
       std::chrono::seconds timeout,
@@ -239,6 +239,11 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // A new container for a sandbox, made of the same template; and its exchange, which returns the
   // old one.
   base::Task<Blank> make_again(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
+  // The row of a paused sandbox that is about to be what `fresh` is. kNoSpace: it is as it was.
+  base::Task<> write_down_reset(SandboxPtr sandbox,
+                                const Blank& fresh,
+                                std::optional<fakeapi::cloud::NetworkOptions> network,
+                                base::TimePoint end);
   Blank change_container(const SandboxPtr& sandbox,
                          Blank fresh,
                          std::shared_ptr<const netfilter::Policy> policy);
@@ -258,6 +263,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // Of a settled sandbox, running or paused. After an error nothing leaves it.
   base::Task<> change_policy(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
   base::Task<> change_network(SandboxPtr sandbox, fakeapi::cloud::NetworkOptions change);
+  // Goes on with another network or, after an error, is paused with the old one. `before`: from
+  // before change_network(), if there was such a call.
+  struct NetworkBefore {
+    std::optional<fakeapi::cloud::NetworkOptions> network;
+    PolicyPtr policy;
+  };
+  base::Task<> thaw_changed(SandboxPtr sandbox, std::optional<NetworkBefore> before);
   // Paused, and written down if it can be: `insist` undoes the pause when it cannot.
   base::Task<> freeze(SandboxPtr sandbox, bool keep_memory, bool insist);
   base::Task<> suspend(std::string id, bool keep_memory, bool insist);
@@ -274,11 +286,14 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   static void begin_files(Sandbox& sandbox, const Blank& fresh);
   PausedRecord record_of(const Sandbox& sandbox) const;
   base::Task<> write_down(SandboxPtr sandbox, bool files_only);
-  boost::asio::awaitable<void> strike_out(SandboxPtr sandbox);
+  // The row of a paused one, if it has any, says what has changed. kNoSpace: it does not.
+  base::Task<> write_again(SandboxPtr sandbox);
+  base::Task<> strike_out(SandboxPtr sandbox);
   boost::asio::awaitable<void> end_container(SandboxPtr sandbox);
   base::Task<> revive(SandboxPtr sandbox);
   base::Task<> prepare(SandboxPtr sandbox, const Blank& blank);
   base::Task<> end_for_good(SandboxPtr sandbox);
+  base::Task<> end_with_files(SandboxPtr sandbox);
   boost::asio::awaitable<void> put_away();
   // What info.network says of headers in requests, with the secrets as they are now.
   void compile_rules(Sandbox& sandbox) const;
@@ -289,6 +304,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   void secrets_changed();
   // What info.network says of incoming traffic, for the front door and for the answers.
   static void show_ingress(Sandbox& sandbox);
+  static void make_traffic_token(Sandbox& sandbox);
   void forget(const SandboxPtr& sandbox);
   void expire_sooner();
   void note(const Sandbox& sandbox, std::string name, int status, std::string error = {});

@@ -12,11 +12,19 @@ namespace asio = boost::asio;
 namespace cloud = fakeapi::cloud;
 using base::Errc;
 
-base::Result<> LocalSandboxService::set_timeout(std::string_view id, std::chrono::seconds timeout) {
-  SANDLOT_TRY(SandboxPtr sandbox, find(id));
-  sandbox->info.end_at = clock_.now() + timeout;
+base::Task<> LocalSandboxService::set_timeout(std::string id, std::chrono::seconds timeout) {
+  SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
+  // Its row may be on its way, with the old end.
+  if (sandbox->state == State::kPausing || sandbox->state == State::kResetting) {
+    SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
+  }
+  const base::TimePoint before = sandbox->info.end_at;
+  const base::TimePoint wanted = clock_.now() + timeout;
+  sandbox->info.end_at = wanted;
   expire_sooner();
-  return {};
+  auto written = co_await write_again(sandbox);
+  if (!written && sandbox->info.end_at == wanted) sandbox->info.end_at = before;
+  co_return written;
 }
 
 base::Result<> LocalSandboxService::check_room(std::size_t more) const {
@@ -83,7 +91,7 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
     sandbox->metrics.restart();
     sandbox->files_only = false;
     co_await tell_clock(sandbox);
-    co_await strike_out(sandbox);
+    (void)co_await strike_out(sandbox);
   }
   sandbox->settled.cancel();
   co_return thawed;
@@ -110,14 +118,16 @@ base::Task<cloud::Connected> LocalSandboxService::connect(
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   // A call that is refused changes nothing.
   if (sandbox->state == State::kPaused) SANDLOT_CO_CHECK(check_room());
+  std::optional<NetworkBefore> network_before;
   if (network) {
+    network_before.emplace(NetworkBefore{sandbox->info.network, sandbox->policy});
     SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
     SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
   }
   cloud::Connected connected;
   base::TimePoint wanted = clock_.now() + timeout;
   if (sandbox->state == State::kPaused) {
-    SANDLOT_CO_CHECK(co_await thaw(sandbox));
+    SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, std::move(network_before)));
     sandbox->info.end_at = wanted;
     connected.resumed = true;
   } else {
@@ -137,14 +147,16 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
     std::optional<cloud::NetworkOptions> network) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   if (sandbox->state == State::kPaused) SANDLOT_CO_CHECK(check_room());
+  std::optional<NetworkBefore> network_before;
   if (network && sandbox->state == State::kPaused) {
+    network_before.emplace(NetworkBefore{sandbox->info.network, sandbox->policy});
     SANDLOT_CO_CHECK(co_await change_network(sandbox, std::move(*network)));
     SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
   }
   if (sandbox->state != State::kPaused) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
   }
-  SANDLOT_CO_CHECK(co_await thaw(sandbox));
+  SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, std::move(network_before)));
   sandbox->info.end_at = clock_.now() + timeout;
   if (auto_pause) sandbox->info.auto_pause = *auto_pause;
   expire_sooner();

@@ -48,18 +48,27 @@ base::Task<> LocalSandboxService::write_down(SandboxPtr sandbox, bool files_only
     base::log::error("pause.not_written",
                      {{"sandbox", sandbox->info.sandbox_id}, {"error", saved.error().message()}});
   }
-  if (saved && sandbox->state == State::kGone) co_await strike_out(sandbox);  // killed meanwhile
+  if (saved && sandbox->state == State::kGone) (void)co_await strike_out(sandbox);  // killed
   sandbox->files_only = files_only && (saved || sandbox->files_only);
   co_return saved;
 }
 
-asio::awaitable<void> LocalSandboxService::strike_out(SandboxPtr sandbox) {
-  if (!sandbox->written_down) co_return;
+base::Task<> LocalSandboxService::write_again(SandboxPtr sandbox) {
+  if (!sandbox->written_down) co_return base::Result<>();
+  PausedRecord record = record_of(*sandbox);
+  co_return co_await hooks_.paused->change(std::move(record));
+}
+
+base::Task<> LocalSandboxService::strike_out(SandboxPtr sandbox) {
+  if (!sandbox->written_down) co_return base::Result<>();
   sandbox->written_down = false;
   auto removed = co_await hooks_.paused->remove(sandbox->info.sandbox_id);
-  if (removed) co_return;
-  base::log::error("resume.not_written",
-                   {{"sandbox", sandbox->info.sandbox_id}, {"error", removed.error().message()}});
+  if (!removed) {
+    sandbox->written_down = true;  // the kill tries again
+    base::log::error("resume.not_written",
+                     {{"sandbox", sandbox->info.sandbox_id}, {"error", removed.error().message()}});
+  }
+  co_return removed;
 }
 
 // Its processes end, its files stay. Its slot goes, but for the ids.
@@ -86,6 +95,8 @@ asio::awaitable<void> LocalSandboxService::end_container(SandboxPtr sandbox) {
 base::Task<> LocalSandboxService::drop_memory(std::string id) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   if (sandbox->state != State::kPaused || !sandbox->container) co_return base::Result<>();
+  // It is to go on: a call that is refused changes nothing.
+  SANDLOT_CO_CHECK(check_room());
   sandbox->state = State::kPausing;
   co_await end_container(sandbox);
   if (sandbox->state == State::kGone) {
@@ -147,9 +158,20 @@ base::Task<> LocalSandboxService::revive(SandboxPtr sandbox) {
 // Of one that nobody can find any more.
 base::Task<> LocalSandboxService::end_for_good(SandboxPtr sandbox) {
   bool starting_anew = sandbox->reviving;
-  co_await strike_out(sandbox);
+  auto struck = co_await strike_out(sandbox);
+  if (!struck && !starting_anew) co_return co_await end_with_files(sandbox);
   if (sandbox->container) co_return co_await sandbox->container->kill();
   if (!starting_anew) blanks_.discard_files(sandbox->files);
+  co_return base::Result<>();
+}
+
+// The disk is so full that its row stays: without the files it is nobody's, and there is room
+// again.
+base::Task<> LocalSandboxService::end_with_files(SandboxPtr sandbox) {
+  if (sandbox->container) SANDLOT_CO_CHECK(co_await sandbox->container->end());
+  sandbox->container.reset();
+  SANDLOT_CO_CHECK(co_await blanks_.remove_files(sandbox->files));
+  (void)co_await strike_out(sandbox);
   co_return base::Result<>();
 }
 

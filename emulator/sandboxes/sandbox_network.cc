@@ -86,6 +86,24 @@ base::Task<> LocalSandboxService::change_network(SandboxPtr sandbox, cloud::Netw
   co_return base::Result<>();
 }
 
+base::Task<> LocalSandboxService::thaw_changed(SandboxPtr sandbox,
+                                               std::optional<NetworkBefore> before) {
+  auto thawed = co_await thaw(sandbox);
+  if (thawed || !before || sandbox->state != State::kPaused) co_return thawed;
+  // The row says what was before: so must everything else.
+  if (sandbox->policy != before->policy) {
+    auto restored = co_await change_policy(sandbox, std::move(before->policy));
+    if (!restored) {
+      base::log::error("network.not_restored", {{"sandbox", sandbox->info.sandbox_id},
+                                                {"error", restored.error().message()}});
+    }
+  }
+  sandbox->info.network = std::move(before->network);
+  show_ingress(*sandbox);
+  compile_rules(*sandbox);
+  co_return thawed;
+}
+
 base::Task<> LocalSandboxService::set_network(std::string id,
                                               cloud::NetworkOptions network,
                                               std::optional<bool> allow_internet_access) {
@@ -113,11 +131,13 @@ std::shared_ptr<const intercept::HeaderRules> LocalSandboxService::rules_of(
   return found == sandboxes_.end() ? nullptr : found->second->rules;
 }
 
+void LocalSandboxService::make_traffic_token(Sandbox& sandbox) {
+  if (sandbox.traffic_token.empty()) sandbox.traffic_token = base::make_access_token();
+}
+
 void LocalSandboxService::show_ingress(Sandbox& sandbox) {
   const cloud::NetworkOptions network = sandbox.info.network.value_or(cloud::NetworkOptions());
-  if (network.is_private() && sandbox.traffic_token.empty()) {
-    sandbox.traffic_token = base::make_access_token();
-  }
+  if (network.is_private()) make_traffic_token(sandbox);
   sandbox.info.traffic_access_token = network.is_private() ? sandbox.traffic_token : "";
   bool was_public = sandbox.ingress->traffic_token.empty();
   sandbox.ingress->traffic_token = sandbox.info.traffic_access_token;

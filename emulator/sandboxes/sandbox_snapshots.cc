@@ -194,11 +194,20 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   SANDLOT_CO_TRY(PolicyPtr policy, compile(network, info.allow_internet_access));
   sandbox->state = State::kResetting;
   auto fresh = co_await make_again(sandbox, policy);
+  auto end = info.end_at;
+  if (before == State::kPaused) end = clock_.now() + sandbox->lifetime;
+  if (request.timeout) end = clock_.now() + *request.timeout;
   if (fresh && !request.resume) {
     auto frozen = co_await fresh->container->freeze();
     if (!frozen) fresh = base::Failure(std::move(frozen).error());
   }
+  if (fresh && !request.resume && sandbox->state != State::kGone) {
+    // Before anything of the old one goes: a crash from here on finds the new one.
+    auto written = co_await write_down_reset(sandbox, *fresh, network, end);
+    if (!written) fresh = base::Failure(std::move(written).error());
+  }
   if (sandbox->state == State::kGone) {
+    (void)co_await strike_out(sandbox);
     co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox_id + "\" not found");
   }
   if (!fresh) {
@@ -212,19 +221,13 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   info.network = std::move(network);
   show_ingress(*sandbox);
   compile_rules(*sandbox);
-  if (request.timeout) {
-    info.end_at = clock_.now() + *request.timeout;
-  } else if (before == State::kPaused) {
-    info.end_at = clock_.now() + sandbox->lifetime;
-  }
+  info.end_at = end;
   sandbox->state = request.resume ? State::kRunning : State::kPaused;
   info.state = request.resume ? cloud::SandboxState::kRunning : cloud::SandboxState::kPaused;
   cloud::SandboxInfo result = info;
   sandbox->settled.cancel();
   expire_sooner();
-  if (request.resume) co_await strike_out(sandbox);
-  // A row that cannot be written is logged: it would not outlive the emulator.
-  if (!request.resume) co_await write_down(sandbox, false);
+  if (request.resume) (void)co_await strike_out(sandbox);
   if (old.container) {
     co_await old.container->kill();
     co_await asio::post(executor_, base::kUse);  // who waited for its exit has seen it
@@ -233,6 +236,25 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   }
   co_await tell_clock(sandbox);
   co_return result;
+}
+
+base::Task<> LocalSandboxService::write_down_reset(SandboxPtr sandbox,
+                                                   const Blank& fresh,
+                                                   std::optional<cloud::NetworkOptions> network,
+                                                   base::TimePoint end) {
+  if (hooks_.paused == nullptr) co_return base::Result<>();
+  if (network && network->is_private()) make_traffic_token(*sandbox);
+  PausedRecord record = record_of(*sandbox);
+  record.info.network = std::move(network);
+  record.info.end_at = end;
+  record.info.memory_mb = sandbox->item->limits.memory_mb;
+  record.files_only = false;
+  record.files = fresh.container->id();
+  record.slot = fresh.slot.index();
+  record.first_id = fresh.slot.first_id();
+  SANDLOT_CO_CHECK(co_await hooks_.paused->save(std::move(record), clock_.now()));
+  sandbox->written_down = true;
+  co_return base::Result<>();
 }
 
 base::Task<Blank> LocalSandboxService::make_again(SandboxPtr sandbox, PolicyPtr policy) {

@@ -87,12 +87,15 @@ base::Task<TemplatePtr> SnapshotCatalogue::find(std::string reference) {
   co_return co_await open(std::move(found));
 }
 
+base::Result<const Template*> SnapshotCatalogue::template_below(const std::string& id) const {
+  const Template* below = templates_.find(id);
+  if (below != nullptr) return below;
+  return base::fail(Errc::kUnavailable,
+                    "the template '" + id + "' that the snapshot lies on is missing");
+}
+
 base::Result<namespaces::RootfsSpec> SnapshotCatalogue::rootfs_of(const Template& item) const {
-  const Template* below = templates_.find(item.base_template);
-  if (below == nullptr) {
-    return base::fail(Errc::kUnavailable, "the template '" + item.base_template +
-                                              "' below snapshot " + item.id + " is missing");
-  }
+  SANDLOT_TRY(const Template* below, template_below(item.base_template));
   namespaces::RootfsSpec rootfs;
   for (const std::string& layer : item.snapshot_layers) {
     fs::path directory = layers_.directory(layer);
@@ -106,6 +109,11 @@ base::Result<namespaces::RootfsSpec> SnapshotCatalogue::rootfs_of(const Template
   append(rootfs.usr_layers, below->rootfs.usr_layers);
   if (below->rootfs.usr_layers.empty()) rootfs.usr_layers.clear();
   return rootfs;
+}
+
+bool SnapshotCatalogue::starts_httpbin(const Template& item) const {
+  auto below = template_below(item.base_template);
+  return below && (*below)->httpbin;
 }
 
 base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
@@ -131,6 +139,7 @@ base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
   item.unbuilt_port = record.unbuilt_port;
   item.snapshot_layers = record.layers;
   item.base_template = record.base_template;
+  item.httpbin = starts_httpbin(item);
   SANDLOT_CO_TRY(item.rootfs, rootfs_of(item));
   co_return keep(std::move(item), std::move(holds));
 }
@@ -145,6 +154,7 @@ TemplatePtr SnapshotCatalogue::hold(Template item) {
   }
   auto rootfs = rootfs_of(item);
   if (rootfs) item.rootfs = std::move(*rootfs);
+  item.httpbin = starts_httpbin(item);
   return keep(std::move(item), std::move(holds));
 }
 
@@ -172,24 +182,25 @@ base::Task<std::string> SnapshotCatalogue::paused() {
 base::Task<SnapshotCatalogue::Added> SnapshotCatalogue::add(SnapshotRecord record,
                                                             TemplatePtr below,
                                                             Fill fill) {
-  if (below->snapshot_layers.size() >= kMostLayers) {
-    co_return base::fail(Errc::kFailedPrecondition, "too many snapshots on top of one another: " +
-                                                        std::to_string(kMostLayers) + " at most");
-  }
   record.id = base::random_id(20);
   record.build_id = base::make_uuid();
   record.base_template = below->base_template.empty() ? below->id : below->base_template;
-  record.layers = below->snapshot_layers;
-  record.layers.insert(record.layers.begin(), record.id);
+  std::vector<std::string> merged;  // those that are to be in its own
+  record.layers.push_back(record.id);
+  const auto& lower = below->snapshot_layers;
+  if (lower.size() < kMostLayers) {
+    record.layers.insert(record.layers.end(), lower.begin(), lower.end());
+  } else {
+    merged = lower;
+  }
   record.limits = below->limits;
   record.disk_size_mb = below->disk_size_mb;
   record.unbuilt_port = below->unbuilt_port;
   auto begin = [this, id = record.id] { return layers_.begin(id); };
   SANDLOT_CO_TRY(auto draft, co_await base::offload(pool_, std::move(begin)));
   auto filled = co_await fill(draft.directory);
-  auto finish = [this, &draft, durable = !record.hidden]() -> base::Result<> {
-    if (durable) SANDLOT_CHECK(SnapshotLayers::sync(draft));
-    return layers_.finish(draft);
+  auto finish = [this, &draft, &merged, &record] {
+    return complete(draft, merged, record.base_template, !record.hidden);
   };
   if (filled) filled = co_await base::offload(pool_, std::move(finish));
   if (filled) filled = co_await insert(record);
@@ -206,6 +217,18 @@ base::Task<SnapshotCatalogue::Added> SnapshotCatalogue::add(SnapshotRecord recor
   };
   co_await base::offload(pool_, std::move(discard));
   co_return base::Failure(std::move(filled).error());
+}
+
+base::Result<> SnapshotCatalogue::complete(const SnapshotLayers::Draft& draft,
+                                           const std::vector<std::string>& lower,
+                                           const std::string& base_template,
+                                           bool durable) const {
+  if (!lower.empty()) {
+    SANDLOT_TRY(const Template* below, template_below(base_template));
+    SANDLOT_CHECK(layers_.flatten(draft, lower, below->rootfs));
+  }
+  if (durable) SANDLOT_CHECK(SnapshotLayers::sync(draft));
+  return layers_.finish(draft);
 }
 
 // The row, and the names taken from whoever has them: a snapshot that has lost its last name so

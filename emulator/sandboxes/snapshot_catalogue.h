@@ -46,8 +46,8 @@ class SnapshotCatalogue {
 
   // Makes a snapshot on top of what `below` is made of. `fill` puts the layers into an empty
   // directory (namespaces::Container::capture); then everything is made durable unless the record
-  // is hidden. A name that another one has moves here. After an error nothing is left. Errors:
-  // kFailedPrecondition (too many layers), kNoSpace, those of `fill`.
+  // is hidden. On top of kMostLayers it has all of them in its own. A name that another one has
+  // moves here. After an error nothing is left. Errors: kNoSpace, those of `fill`.
   using Fill = std::function<base::Task<>(std::filesystem::path directory)>;
   struct Added {
     SnapshotRecord record;
@@ -67,8 +67,16 @@ class SnapshotCatalogue {
   base::Task<std::vector<SnapshotRecord>> every();
   base::Task<TemplatePtr> open(SnapshotRecord record);
   TemplatePtr keep(Template item, std::vector<base::UniqueFd> holds);
+  base::Result<const Template*> template_below(const std::string& id) const;
   // The layers of the item, on top of the template below.
   base::Result<namespaces::RootfsSpec> rootfs_of(const Template& item) const;
+  // What the template below starts is started again in whatever is made of the item.
+  bool starts_httpbin(const Template& item) const;
+  // The draft, filled, gets its name; with `lower` in it, and on the disk when `durable`.
+  base::Result<> complete(const SnapshotLayers::Draft& draft,
+                          const std::vector<std::string>& lower,
+                          const std::string& base_template,
+                          bool durable) const;
   base::Task<> insert(SnapshotRecord record);
   void let_go();
   base::Task<> collect_unused();

@@ -8,6 +8,7 @@
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
+#include "namespaces/layer_merge.h"
 #include "namespaces/tree_removal.h"
 
 #include <stdio.h>
@@ -51,6 +52,25 @@ Result<SnapshotLayers::Draft> SnapshotLayers::begin(const std::string& id) const
   }
   SANDLOT_TRY(draft.hold, lock(draft.directory, LOCK_SH));
   return draft;
+}
+
+Result<> SnapshotLayers::flatten(const Draft& draft,
+                                 const std::vector<std::string>& lower,
+                                 const namespaces::RootfsSpec& below) const {
+  namespaces::MergeReport report;
+  for (const auto& [half, rest] : {std::pair(namespaces::kCapturedRoot, below.root_layers),
+                                   std::pair(namespaces::kCapturedUsr, below.usr_layers)}) {
+    std::error_code error;
+    if (!fs::is_directory(draft.directory / half, error)) continue;
+    std::vector<fs::path> layers;
+    for (const std::string& id : lower) layers.push_back(directory(id) / half);
+    SANDLOT_CHECK(namespaces::merge_layers(draft.directory / half, layers, rest, report));
+  }
+  base::log::debug("snapshot.flattened", {{"snapshot", draft.id},
+                                          {"layers", std::to_string(lower.size())},
+                                          {"linked", std::to_string(report.linked)},
+                                          {"directories", std::to_string(report.directories)}});
+  return {};
 }
 
 Result<> SnapshotLayers::sync(const Draft& draft) {

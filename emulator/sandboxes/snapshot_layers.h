@@ -11,6 +11,7 @@
 
 #include "emulator/base/result.h"
 #include "emulator/base/unique_fd.h"
+#include "namespaces/container_runtime.h"
 
 namespace emulator::sandboxes {
 
@@ -31,6 +32,11 @@ class SnapshotLayers {
     base::UniqueFd hold;
   };
   base::Result<Draft> begin(const std::string& id) const;
+  // Puts these finished layers, the uppermost first, into it: it needs nothing of them any more.
+  // `below`: what stays under them. Errors of namespaces::merge_layers.
+  base::Result<> flatten(const Draft& draft,
+                         const std::vector<std::string>& lower,
+                         const namespaces::RootfsSpec& below) const;
   // Everything in it reaches the disk. kNoSpace when it does not fit after all.
   static base::Result<> sync(const Draft& draft);
   // Gives it its name, on the disk too.

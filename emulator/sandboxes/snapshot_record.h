@@ -31,8 +31,9 @@ struct SnapshotRecord {
 };
 
 // Sandboxes of snapshots of sandboxes of snapshots: overlayfs looks a name up in every layer, and
-// before Linux 6.8 all of them must be named in 255 bytes.
-inline constexpr std::size_t kMostLayers = 32;
+// before Linux 6.8 all of them must be named in 255 bytes. A snapshot that would have more is made
+// of one.
+inline constexpr std::size_t kMostLayers = 16;
 
 // "snap", "snap:v1", "team/snap:v1" as "snap:default", "snap:v1"; the team is cut off, there is one
 // only. kInvalidArgument: not letters, digits, '-', '_' (and '.' in the tag), or over 128 of them.

@@ -11,6 +11,7 @@
 
 #include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
+#include "namespaces/kept_files.h"
 #include "namespaces/tree_removal.h"
 
 #include <fts.h>
@@ -185,7 +186,18 @@ Result<> VolumeDisk::delete_removed(const std::string& id) {
   return namespaces::remove_entry(trash(), trash_name(id));
 }
 
+bool VolumeDisk::is_alone() const {
+  std::error_code error;
+  fs::directory_iterator it(data_dir_ / "sandboxes", error);
+  for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename();
+    if (name != instance_ && namespaces::is_live_instance(data_dir_, name)) return false;
+  }
+  return true;
+}
+
 void VolumeDisk::remove_all_but(const std::set<std::string>& ids) {
+  const bool alone = is_alone();
   std::error_code error;
   fs::directory_iterator it(data_dir_ / "volumes", error);
   for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
@@ -193,7 +205,7 @@ void VolumeDisk::remove_all_but(const std::set<std::string>& ids) {
     struct stat info {};
     if (ids.contains(id) || ::lstat(it->path().c_str(), &info) != 0) continue;
     // Another emulator may be making it at this moment.
-    if (::time(nullptr) - info.st_ctime < kOrphanAge) continue;
+    if (!alone && ::time(nullptr) - info.st_ctime < kOrphanAge) continue;
     if (remove(id)) (void)delete_removed(id);
   }
 }

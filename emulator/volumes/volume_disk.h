@@ -64,6 +64,8 @@ class VolumeDisk {
     VolumeRoot root;
   };
 
+  // No other emulator uses this data directory.
+  bool is_alone() const;
   std::filesystem::path place(const std::string& id) const { return data_dir_ / "volumes" / id; }
   std::filesystem::path trash() const { return data_dir_ / "trash"; }
   std::string trash_name(const std::string& id) const { return instance_ + "-" + id; }

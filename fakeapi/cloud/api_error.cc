@@ -89,6 +89,11 @@ Error is_paused(std::string_view id) {
   return {Errc::kConflict, "Sandbox " + quoted(id) + " is paused"};
 }
 
+Error cannot_be_forked(std::string_view id) {
+  return {Errc::kConflict,
+          "Sandbox '" + std::string(id) + "' is paused and cannot be forked; resume it first"};
+}
+
 Error network_is_fixed(std::string_view id) {
   return {Errc::kConflict, "Sandbox " + quoted(id) +
                                ": network settings are fixed once a sandbox exists "

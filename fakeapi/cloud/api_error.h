@@ -27,6 +27,7 @@ base::Error sandbox_not_found(std::string_view id);
 base::Error already_paused(std::string_view id);
 base::Error already_running(std::string_view id);
 base::Error is_paused(std::string_view id);
+base::Error cannot_be_forked(std::string_view id);  // a paused one
 // Sandlot's own, with --network-immutable.
 base::Error network_is_fixed(std::string_view id);
 

@@ -107,11 +107,12 @@ class SandboxService {
   virtual base::Result<SandboxInfo> get(std::string_view id) const = 0;
   virtual base::Task<> kill(std::string id) = 0;
   // The end becomes now + timeout, sooner or later than before. 0 kills at once (or pauses, with
-  // auto_pause).
-  virtual base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) = 0;
+  // auto_pause). One that is being paused is waited for. kNoSpace when the new end of a paused one
+  // cannot be written down: the old one stays.
+  virtual base::Task<> set_timeout(std::string id, std::chrono::seconds timeout) = 0;
   // Running: the end becomes the later of the old one and now + timeout. Paused: resumes with that
   // timeout. First of all, what `network` says replaces what the sandbox has (merged()); errors as
-  // of set_network, and a paused sandbox then stays paused.
+  // of set_network. After any error a paused sandbox stays paused, with the network that it had.
   virtual base::Task<Connected> connect(std::string id,
                                         std::chrono::seconds timeout,
                                         std::optional<NetworkOptions> network) = 0;

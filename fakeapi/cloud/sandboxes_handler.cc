@@ -147,7 +147,7 @@ Answer SandboxesHandler::set_timeout(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(std::chrono::seconds timeout, parse_timeout(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  auto changed = service_.set_timeout(id, cap_timeout(timeout, before.metadata));
+  auto changed = co_await service_.set_timeout(id, cap_timeout(timeout, before.metadata));
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
   co_return no_content();
 }
@@ -160,7 +160,7 @@ Answer SandboxesHandler::refresh(http::RoutedRequest request) {
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
   if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
   if (before.end_at >= clock_.now() + duration) co_return no_content();
-  auto changed = service_.set_timeout(id, duration);
+  auto changed = co_await service_.set_timeout(id, duration);
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
   co_return no_content();
 }

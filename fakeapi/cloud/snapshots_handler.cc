@@ -161,7 +161,7 @@ base::Task<Cloned> SnapshotsHandler::clone_of(std::string id, CloneRequest wante
   auto cloned = co_await service->clone(id, std::move(wanted));
   if (cloned) co_return cloned;
   bool paused = is_fork && cloned.error().code() == Errc::kConflict;
-  if (paused) co_return Failure(is_paused(id));
+  if (paused) co_return Failure(cannot_be_forked(id));
   co_return Failure(translate(std::move(cloned).error(), id));
 }
 

@@ -87,9 +87,10 @@ class FakeSandboxService : public cloud::SandboxService {
     co_return base::Result<>();
   }
 
-  base::Result<> set_timeout(std::string_view id, std::chrono::seconds timeout) override {
-    sandboxes_.at(std::string(id)).end_at = clock_.now() + timeout;
-    return {};
+  base::Task<> set_timeout(std::string id, std::chrono::seconds timeout) override {
+    if (auto failure = take_failure()) co_return base::Failure(*failure);
+    sandboxes_.at(id).end_at = clock_.now() + timeout;
+    co_return base::Result<>();
   }
 
   base::Task<cloud::Connected> connect(std::string id,

@@ -265,11 +265,12 @@ std::string EmulatorProcess::create(const Json& extra, HttpAnswer* answer) const
   if (answer != nullptr) *answer = got;
   if (got.status != 201) return "";
   Json info = got.json();
-  tokens_[info.value("sandboxID", "")] = info.value("envdAccessToken", "");
+  adopt(info);
   return info.value("sandboxID", "");
 }
 
 void EmulatorProcess::adopt(const Json& info) const {
+  std::lock_guard lock(mutex_);
   tokens_[info.value("sandboxID", "")] = info.value("envdAccessToken", "");
 }
 
@@ -283,9 +284,14 @@ EmulatorProcess::Ran EmulatorProcess::run(const std::string& sandbox,
   for (int i = 0; i < 4; ++i) {
     frame[static_cast<std::size_t>(4 - i)] = static_cast<char>(message.size() >> (8 * i) & 0xff);
   }
+  std::string token;
+  {
+    std::lock_guard lock(mutex_);
+    token = tokens_[sandbox];
+  }
   HttpAnswer answer = request(port_, "POST", "/process.Process/Start", frame + message,
                               "49983-" + sandbox + ".localhost",
-                              {{"X-Access-Token", tokens_[sandbox]},
+                              {{"X-Access-Token", token},
                                {"Content-Type", "application/connect+json"},
                                {"Connect-Timeout-Ms", "60000"},
                                {"Authorization", "Basic " + base64_encode(user + ":")}});

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -104,6 +105,7 @@ class EmulatorProcess {
   std::filesystem::path dir_;
   pid_t pid_ = -1;
   int port_ = 0;
+  mutable std::mutex mutex_;  // tests may call from many threads
   mutable std::map<std::string, std::string> tokens_;
 };
 

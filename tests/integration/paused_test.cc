@@ -103,6 +103,33 @@ TEST_P(Paused, ComesBackAfterKillMinusNineWithItsFilesAndAllThatWasSaidOfIt) {
   EXPECT_EQ(third.stop(), 0);
   EXPECT_EQ(leftovers(dir.path()), std::vector<std::string>());
 }
+TEST_P(Paused, WhatIsSaidOfAPausedOneIsThereAfterKillMinusNine) {
+  TempDir dir;
+  Json before;
+  std::string id;
+  {
+    EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    Json made = make_paused(emulator, GetParam());
+    id = made.value("sandboxID", "");
+    EXPECT_EQ(emulator.api("POST", "/sandboxes/" + id + "/timeout", {{"timeout", 3000}}).status,
+              204);
+    // Not while it is paused.
+    HttpAnswer refused =
+        emulator.api("PUT", "/sandboxes/" + id + "/network", {{"denyOut", {"1.1.1.1"}}});
+    EXPECT_EQ(refused.status, 409) << refused.body;
+    before = emulator.api("GET", "/sandboxes/" + id).json();
+    EXPECT_NE(before.value("endAt", ""), made.value("endAt", ""));
+    EXPECT_EQ(before["network"], made["network"]);
+    emulator.kill_hard();
+  }
+  EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  Json after = emulator.api("GET", "/sandboxes/" + id).json();
+  before.erase("domain");  // has the port
+  after.erase("domain");
+  EXPECT_EQ(after, before);
+}
 INSTANTIATE_TEST_SUITE_P(Sandboxes, Paused, testing::Bool(), [](const auto& test) {
   return test.param ? "WithMemory" : "FilesOnly";
 });

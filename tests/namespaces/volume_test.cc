@@ -1,6 +1,7 @@
 // Volumes in the kernel: images that hold their size, mounts into running sandboxes and out again.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -174,7 +175,7 @@ TEST_F(VolumeTest, AnImageHoldsItsSizeAndGrowsWhenUnmounted) {
   struct stat info {};
   ASSERT_EQ(::stat(image_.c_str(), &info), 0);
   EXPECT_EQ(info.st_size, static_cast<off_t>(64 * kMiB));
-  EXPECT_LT(info.st_blocks * 512, static_cast<off_t>(4 * kMiB)) << "sparse";
+  EXPECT_LT(info.st_blocks * 512, static_cast<off_t>(11 * kMiB)) << "sparse but for its own";
   fs::path scratch = directory_ / "scratch";
   fs::create_directory(scratch);
   auto size_of = [&](const fs::path& point) {
@@ -207,6 +208,80 @@ TEST_F(VolumeTest, AnImageHoldsItsSizeAndGrowsWhenUnmounted) {
     EXPECT_EQ(*base::read_file(mounted->point() / "file"), "kept");
   });
   EXPECT_TRUE(loop_goes(image_)) << loop_of(image_);
+}
+
+TEST_F(VolumeTest, AFullDiskRefusesWhatIsNewAndKeepsWhatWasSynced) {
+  if (!namespaces::LoopDevice::available()) GTEST_SKIP() << "no loop devices";
+  fs::path disk = directory_ / "disk";
+  fs::path scratch = directory_ / "scratch";
+  for (const fs::path& made : {disk, scratch}) fs::create_directory(made);
+  on_own_mounts([&] {
+    ASSERT_EQ(::mount("none", disk.c_str(), "tmpfs", 0, "size=24m"), 0);
+    image_ = disk / image_.filename();
+    ASSERT_TRUE(namespaces::make_image(image_, 64 * kMiB, 100));
+    auto write_synced = [](const fs::path& file, std::size_t size) {
+      base::UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+      return base::write_all(fd.get(), std::string(size, 'x')) && ::fsync(fd.get()) == 0;
+    };
+    fs::path filler = disk / "filler";
+    {
+      auto mounted = namespaces::MountedImage::mount(image_, scratch, "v");
+      ASSERT_TRUE(mounted) << mounted.error().message();
+      ASSERT_TRUE(write_synced(mounted->point() / "kept", kMiB));
+      write_synced(filler, 24 * kMiB);
+      EXPECT_FALSE(write_synced(mounted->point() / "new", kMiB));
+      auto grown = mounted->grow(image_, 96 * kMiB);
+      ASSERT_FALSE(grown);
+      EXPECT_EQ(grown.error().code(), Errc::kNoSpace) << grown.error().message();
+      // When there is room again, what is synced is there.
+      fs::remove(filler);
+      EXPECT_TRUE(write_synced(mounted->point() / "new", kMiB));
+      write_synced(filler, 24 * kMiB);
+    }
+    ASSERT_TRUE(loop_goes(image_)) << loop_of(image_);
+    auto grown = namespaces::grow_unmounted_image(image_, 96 * kMiB);
+    ASSERT_FALSE(grown);
+    EXPECT_EQ(grown.error().code(), Errc::kNoSpace) << grown.error().message();
+    EXPECT_EQ(fs::file_size(image_), 64 * kMiB);
+    EXPECT_EQ(namespaces::make_image(disk / "another", 64 * kMiB, 100).error().code(),
+              Errc::kNoSpace);
+    fs::remove(filler);
+    {
+      auto mounted = namespaces::MountedImage::mount(image_, scratch, "v");
+      ASSERT_TRUE(mounted) << mounted.error().message();
+      for (const char* name : {"kept", "new"}) {
+        EXPECT_TRUE(*base::read_file(mounted->point() / name) == std::string(kMiB, 'x')) << name;
+      }
+      EXPECT_TRUE(write_synced(mounted->point() / "again", kMiB));
+    }
+    EXPECT_TRUE(loop_goes(image_)) << loop_of(image_);
+    auto now = namespaces::grow_unmounted_image(image_, 96 * kMiB);
+    EXPECT_TRUE(now) << now.error().message();
+  });
+}
+
+TEST_F(VolumeTest, AnErrorThatTheKernelNotedIsMendedBeforeTheNextMount) {
+  if (!namespaces::LoopDevice::available()) GTEST_SKIP() << "no loop devices";
+  fs::path scratch = directory_ / "scratch";
+  fs::create_directory(scratch);
+  ASSERT_TRUE(namespaces::make_image(image_, 64 * kMiB, 100));
+  // As the kernel notes it: "not clean, with errors". The tools take a wrong checksum with it.
+  constexpr off_t kState = 1024 + 0x3a;
+  std::uint16_t state = 2;
+  base::UniqueFd file(::open(image_.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::system(("debugfs -w -R 'set_super_value state 2' " + image_.string() +  // NOLINT
+                      " 2>/dev/null")
+                         .c_str()),
+            0);
+  ASSERT_EQ(::pread(file.get(), &state, sizeof state, kState), 2);
+  ASSERT_EQ(state, 2);
+  on_own_mounts([&] {
+    auto mounted = namespaces::MountedImage::mount(image_, scratch, "v");
+    ASSERT_TRUE(mounted) << mounted.error().message();
+  });
+  EXPECT_TRUE(loop_goes(image_)) << loop_of(image_);
+  ASSERT_EQ(::pread(file.get(), &state, sizeof state, kState), 2);
+  EXPECT_EQ(state, 1);
 }
 
 TEST_F(VolumeTest, AnImageAndItsDeviceGoWithTheLastSandbox) {

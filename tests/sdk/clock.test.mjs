@@ -66,6 +66,23 @@ eachSdk('clock', (sdk) => {
     assert.equal((await clock({ freeze: false })).frozen, false)
   })
 
+  test('it runs backwards by a reset only, and no sandbox dies or is older for it', async (t) => {
+    const before = await open(t, sdk, { timeoutMs: kHour })
+    const { startedAt, endAt } = await before.getInfo()
+    const refused = await clock({ advance: '-5m' })
+    assert.deepEqual([refused.status, refused.code], [400, 400])
+    await clock({ advance: '50m' })
+    const later = await open(t, sdk, { timeoutMs: kHour })
+    const told = await later.getInfo()
+    await clock({ reset: true })
+    assert.deepEqual(await before.getInfo().then((info) => [info.startedAt, info.endAt]), [startedAt, endAt])
+    assert.deepEqual(await later.getInfo().then((info) => [info.startedAt, info.endAt]), [told.startedAt, told.endAt])
+    for (const sandbox of [before, later]) assert.equal((await sandbox.commands.run('echo on')).stdout, 'on\n')
+    // Its end is 110 minutes from now: setTimeout brings it back.
+    await later.setTimeout(600_000)
+    assert.ok((await later.getInfo()).endAt < told.endAt)
+  })
+
   test('what it does not understand it refuses, and stays as it was', async () => {
     for (const change of [{}, { advance: '-5m' }, { advance: 300 }, { advance: 'soon' }, { advance: '9999999d' }, { freeze: 1 }, { ahead: '5m' }, []]) {
       const answer = await clock(change)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { domain, eachSdk, it } from './support/sdks.mjs'
-import { background, eventually, everyItem, failure, get, killAfter, open, ownMetadata, url } from './support/sandbox.mjs'
+import { background, eventually, everyItem, failure, get, killAfter, open, ownMetadata, run, url } from './support/sandbox.mjs'
 
 // The control plane without an SDK: for what no SDK sends, and for headers.
 async function api(method, path, body) {
@@ -167,6 +167,54 @@ eachSdk('snapshots with names', (sdk) => {
   }
 }, { only: 'e2b' })
 
+eachSdk('deep stacks', (sdk) => {
+  const { Sandbox } = sdk
+
+  it('forty generations of snapshots of snapshots, each with what those before it did', async (t) => {
+    const generations = 40
+    const ids = []
+    t.after(async () => {
+      for (const id of ids) await Sandbox.deleteSnapshot(id)
+    })
+    let sandbox = await Sandbox.create({ timeoutMs: 300_000 })
+    const seen = []
+    for (let n = 0; n < generations; n++) {
+      // A file that stays, one that the next but one removes, a directory that is replaced and one that moves.
+      await sandbox.commands.run(
+        [
+          `cd /home/user && echo ${n} > file-${n} && echo ${n} > brief-${n} && rm -f brief-${n - 2}`,
+          `mkdir -p moving-${n} && touch moving-${n}/a && if [ -d moving-${n - 1} ]; then rmdir moving-${n} 2>&- || rm -r moving-${n}; mv moving-${n - 1} moving-${n}; fi`,
+          `echo ${n} > moving-${n}/from-${n} && rm -rf again && mkdir again && echo ${n} > again/only-${n}`,
+          `mv /usr/share/doc-${n - 1} /usr/share/doc-${n} 2>&- || mv /usr/share/doc /usr/share/doc-${n}`,
+          n % 10 === 5 ? 'rm /usr/bin/env' : n % 10 === 6 ? 'cp /bin/true /usr/bin/env' : 'true',
+        ].join(' && '),
+        { user: 'root' },
+      )
+      const look = `cd /home/user && ls -R . && cat file-* again/* && ls /usr/share/doc-${n} | wc -l && ls /usr/bin/env 2>&1`
+      seen.push({ look, shows: (await run(sandbox, look)).stdout })
+      const { snapshotId } = await sandbox.createSnapshot()
+      ids.push(snapshotId)
+      await sandbox.kill()
+      sandbox = await Sandbox.create(snapshotId, { timeoutMs: 300_000 })
+    }
+    assert.equal((await run(sandbox, seen.at(-1).look)).stdout, seen.at(-1).shows)
+    assert.match(seen.at(-1).shows, /file-0\n/)
+    assert.match(seen.at(-1).shows, /from-0\n/)
+    assert.doesNotMatch(seen.at(-1).shows, /only-38|brief-37/)
+    await sandbox.kill()
+    // Those on which others were built show what they showed, and go in any order.
+    for (const n of [0, 14, 15, 16, 17, 31, 32, 33]) {
+      const copy = await Sandbox.create(ids[n])
+      assert.equal((await run(copy, seen[n].look)).stdout, seen[n].shows, `generation ${n}`)
+      await copy.kill()
+    }
+    await Promise.all(ids.splice(0, generations - 1).map((id) => Sandbox.deleteSnapshot(id)))
+    const last = await Sandbox.create(ids[0])
+    assert.equal((await run(last, seen.at(-1).look)).stdout, seen.at(-1).shows)
+    await last.kill()
+  })
+}, { only: 'novita' })
+
 eachSdk('clone', (sdk) => {
   const { Sandbox, SandboxError, SandboxNotFoundError } = sdk
 
@@ -269,6 +317,35 @@ eachSdk('fork', (sdk) => {
     assert.deepEqual([refused.status, refused.json.code], [409, 409])
   })
 }, { only: 'e2b' })
+
+eachSdk('what the template starts', (sdk) => {
+  const { Sandbox } = sdk
+
+  it('starts again in every copy, after a reset, and without memory', async (t) => {
+    const source = await open(t, sdk, 'httpbin')
+    const serves = async (sandbox) => (await get(url(sandbox, 8080, '/status/200'))).status
+    assert.equal(await serves(source), 200)
+    await source.files.write('/home/user/file', 'x')
+    const { snapshotId } = await source.createSnapshot()
+    t.after(() => Sandbox.deleteSnapshot(snapshotId))
+    const made = await Sandbox.create(snapshotId)
+    assert.deepEqual([await serves(made), await made.files.read('/home/user/file')], [200, 'x'])
+    const calls = [api('POST', `/sandboxes/${made.sandboxId}/clone`), api('POST', `/sandboxes/${made.sandboxId}/fork`)]
+    const [cloned, forked] = await Promise.all(calls)
+    for (const { sandboxID } of [cloned.json.sandboxes[0], forked.json[0].sandbox]) {
+      const copy = await Sandbox.connect(sandboxID)
+      assert.equal(await serves(copy), 200)
+      await api('POST', `/sandboxes/${sandboxID}/pause`, { memory: false })
+      assert.equal(await serves(copy), 502)
+      await copy.connect()
+      assert.equal(await serves(copy), 200)
+      await copy.kill()
+    }
+    assert.equal((await api('POST', `/sandboxes/${made.sandboxId}/reset`)).status, 200)
+    assert.equal(await serves(made), 200)
+    await made.kill()
+  })
+})
 
 eachSdk('reset', (sdk) => {
   const { Sandbox, SandboxError, SandboxNotFoundError } = sdk

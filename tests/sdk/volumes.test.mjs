@@ -206,7 +206,13 @@ eachSdk('volumes of Novita', (sdk) => {
     assert.equal(await output(sandbox, `ls -A ${path}`), '')
     await sandbox.mountVolume(made.name, '/mnt/x')
     assert.equal(await sandbox.files.read('/mnt/x/file'), 'text')
+    // Twice, at two places: both are the same files.
+    await sandbox.mountVolume(made.name, '/mnt/y')
+    await sandbox.files.write('/mnt/y/file', 'both')
+    assert.equal(await sandbox.files.read('/mnt/x/file'), 'both')
     await sandbox.unmountVolume('/mnt/x')
+    assert.equal(await sandbox.files.read('/mnt/y/file'), 'both')
+    await sandbox.unmountVolume('/mnt/y')
   })
 
   it('in use, it is taken away by force only', async (t) => {
@@ -215,6 +221,7 @@ eachSdk('volumes of Novita', (sdk) => {
     const holder = await background(sandbox, 'cd /data && touch here && exec sleep 1000')
     await eventually('somebody works in it', () => sandbox.files.exists('/data/here'))
     await failure(sandbox.unmountVolume('/data'), SandboxError, /409.*busy/)
+    assert.equal(await output(sandbox, 'touch /data/still && stat -c %m /data/still'), '/data')
     assert.deepEqual((await sandbox.getInfo()).volumeMounts, [{ name: made.name, path: '/data' }])
     assert.deepEqual((await sandbox.unmountVolume('/data', { force: true })).volumeMounts, [])
     assert.equal(await output(sandbox, 'ls -A /data; stat -c %m /data'), '/')

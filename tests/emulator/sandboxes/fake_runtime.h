@@ -167,6 +167,10 @@ class FakeRuntime final : public namespaces::ContainerRuntime {
     co_return container;
   }
   void discard_files(const std::string& id) override { world_.discarded.push_back(id); }
+  base::Task<> remove_files(std::string id) override {
+    world_.discarded.push_back(std::move(id));
+    co_return base::Result<>();
+  }
   base::Task<namespaces::CaptureReport> capture_files(std::string,
                                                       namespaces::IdRange,
                                                       std::filesystem::path directory) override {

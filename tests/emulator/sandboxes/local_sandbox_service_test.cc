@@ -332,7 +332,7 @@ TEST_F(LocalSandboxServiceTest, ATimeoutKillsWhenItsTimeHasCome) {
 TEST_F(LocalSandboxServiceTest, AShorterTimeoutTakesEffectAtOnce) {
   std::string id = make(1000s);
   spin(5ms);
-  EXPECT_TRUE(service->set_timeout(id, 5s));
+  EXPECT_TRUE(run(service->set_timeout(id, 5s)));
   clock.advance(6s);
   spin(20ms);
   EXPECT_FALSE(service->get(id));

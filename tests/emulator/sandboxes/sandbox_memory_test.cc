@@ -11,7 +11,23 @@ namespace fs = std::filesystem;
 using base::Errc;
 using namespace std::chrono_literals;
 
-class SandboxMemoryTest : public RestartTest {};
+class SandboxMemoryTest : public RestartTest {
+ protected:
+  // From now on nothing can be written there, as on a full disk; or again.
+  void refuse_rows(bool refuse) {
+    const char* change = refuse ? "ALTER TABLE paused_sandboxes RENAME TO away"
+                                : "ALTER TABLE away RENAME TO paused_sandboxes";
+    ASSERT_TRUE(database->transaction_now({{change, {}}}));
+  }
+  // A crash: the next emulator has what the rows say.
+  cloud::SandboxInfo as_the_next_one_has_it(const std::string& id) {
+    auto rows = database->query_now("SELECT body FROM paused_sandboxes WHERE sandbox_id = ?",
+                                    store::values(id));
+    EXPECT_EQ(rows->size(), 1U);
+    return rows->empty() ? cloud::SandboxInfo()
+                         : decode_paused(store::text(rows->front().front()))->info;
+  }
+};
 
 TEST_F(SandboxMemoryTest, APauseIsARowAndGoingOnIsNone) {
   std::string id = make();
@@ -158,6 +174,108 @@ TEST_F(SandboxMemoryTest, WhatRanAnewCanBePausedAgainUnderTheSameIds) {
   }
   ASSERT_TRUE(run(service->kill(id)));
   EXPECT_EQ(world.alive, 0);
+}
+
+TEST_F(SandboxMemoryTest, ANewEndOfAPausedOneIsInItsRowWhenTheCallReturns) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, true)));
+  ASSERT_TRUE(run(service->set_timeout(id, 1234s)));
+  EXPECT_EQ(service->get(id)->end_at, clock.now() + 1234s);
+  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 1234s);
+  refuse_rows(true);
+  EXPECT_FALSE(run(service->set_timeout(id, 55s)));
+  EXPECT_EQ(service->get(id)->end_at, clock.now() + 1234s) << "a call that is refused";
+  refuse_rows(false);
+  // A running one has no row to be written.
+  ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+  refuse_rows(true);
+  EXPECT_TRUE(run(service->set_timeout(id, 77s)));
+  refuse_rows(false);
+  EXPECT_EQ(rows(), 0U);
+}
+
+TEST_F(SandboxMemoryTest, ANewEndOfOneThatIsBeingPausedIsNotLostToItsRow) {
+  std::string id = make();
+  world.freezing = 5ms;
+  bool paused_it = false;
+  asio::co_spawn(context, service->pause(id, true),
+                 [&](const std::exception_ptr&, const base::Result<>& result) {
+                   EXPECT_TRUE(result);
+                   paused_it = true;
+                 });
+  context.run_for(2ms);
+  ASSERT_TRUE(run(service->set_timeout(id, 1234s)));
+  EXPECT_TRUE(paused_it) << "it waits for the row";
+  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 1234s);
+}
+
+TEST_F(SandboxMemoryTest, AStartThatFailsLeavesTheNetworkThatItsRowNames) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, false)));
+  auto before = service->get(id)->network;
+  auto policy = service->policy_of(id);
+  world.refuses = true;
+  cloud::NetworkOptions change;
+  change.deny_out = std::vector<std::string>{"8.8.8.8"};
+  change.allow_public_traffic = true;
+  EXPECT_FALSE(run(service->connect(id, 60s, change)));
+  EXPECT_FALSE(run(service->resume(id, 60s, std::nullopt, change)));
+  world.refuses = false;
+  EXPECT_EQ(service->get(id)->network->deny_out, before->deny_out);
+  EXPECT_NE(service->get(id)->traffic_access_token, "") << "still private";
+  EXPECT_EQ(service->policy_of(id), policy);
+  EXPECT_EQ(as_the_next_one_has_it(id).network->deny_out, before->deny_out);
+  ASSERT_TRUE(run(service->connect(id, 60s, change)));
+  EXPECT_EQ(service->get(id)->network->deny_out, change.deny_out);
+}
+
+TEST_F(SandboxMemoryTest, AResetThatStaysPausedIsWrittenBeforeTheOldFilesGo) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, false)));
+  cloud::ResetRequest request;
+  request.resume = false;
+  request.timeout = 4321s;
+  refuse_rows(true);
+  EXPECT_FALSE(run(service->reset(id, request)));
+  EXPECT_EQ(service->get(id)->state, cloud::SandboxState::kPaused);
+  EXPECT_EQ(world.alive, 0) << "what was made for it is gone";
+  EXPECT_TRUE(world.discarded.empty()) << "its files are not";
+  refuse_rows(false);
+  ASSERT_TRUE(run(service->reset(id, request)));
+  EXPECT_EQ(world.discarded, std::vector<std::string>{id});
+  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 4321s);
+  EXPECT_EQ(*paused_files(*database), std::set<std::string>{world.last_spec.id});
+  EXPECT_NE(world.last_spec.id, id);
+  ASSERT_TRUE(run(service->kill(id)));
+  EXPECT_EQ(rows(), 0U);
+}
+
+TEST_F(SandboxMemoryTest, AKillWhoseRowStaysHasDeletedTheFilesWhenItReturns) {
+  for (bool with_memory : {true, false}) {
+    world.discarded.clear();
+    std::string id = make();
+    ASSERT_TRUE(run(service->pause(id, with_memory)));
+    refuse_rows(true);
+    EXPECT_TRUE(run(service->kill(id)));
+    EXPECT_EQ(world.discarded, std::vector<std::string>{id});
+    EXPECT_EQ(world.alive, 0);
+    refuse_rows(false);
+    EXPECT_EQ(rows(), 1U);
+    fs::remove_all(directory / "sandboxes" / "any" / id);
+    end();
+    begin(with_memory ? "second" : "third0");
+    EXPECT_TRUE(service->list().empty());
+    EXPECT_EQ(rows(), 0U) << "nobody's";
+  }
+}
+
+TEST_F(SandboxMemoryTest, AMemoryThatCannotBeReplacedIsNotDropped) {
+  std::string id = make();
+  ASSERT_TRUE(run(service->pause(id, true)));
+  make();
+  service->set_max_running(1);
+  EXPECT_EQ(run(service->drop_memory(id)).error().code(), Errc::kResourceExhausted);
+  EXPECT_EQ(world.ended, 0);
 }
 
 TEST_F(SandboxMemoryTest, AResetAndAnEndThatKeepsNothingKillPausedOnesToo) {

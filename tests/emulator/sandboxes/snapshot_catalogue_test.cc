@@ -18,8 +18,9 @@ class SnapshotCatalogueTest : public store::DatabaseTest {
     Template item;
     item.id = "templateid0000000000";
     item.names = {"base"};
-    item.rootfs.root_layers = {"/lower"};
-    item.rootfs.usr_layers = {"/lower/usr"};
+    fs::create_directories(lower_ / "usr");
+    item.rootfs.root_layers = {lower_};
+    item.rootfs.usr_layers = {lower_ / "usr"};
     templates_.add(std::move(item));
     open();
     catalogue_ = start();
@@ -32,10 +33,10 @@ class SnapshotCatalogueTest : public store::DatabaseTest {
   }
   TemplatePtr below() { return {std::shared_ptr<void>(), templates_.find("base")}; }
 
-  static base::Task<> fill(fs::path directory) {
+  base::Task<> fill(fs::path directory) {
     fs::create_directory(directory / "root");
     fs::create_directory(directory / "usr");
-    std::ofstream(directory / "root/file") << "x";
+    std::ofstream(directory / "root" / fill_) << "x";
     co_return base::Result<>();
   }
   static base::Task<> fail(fs::path directory) {
@@ -50,7 +51,8 @@ class SnapshotCatalogueTest : public store::DatabaseTest {
     record.hidden = hidden;
     record.source = "isandbox";
     record.created_at = base::TimePoint(std::chrono::milliseconds(1789984800123));
-    return tests::run_task(context_, catalogue_->add(std::move(record), std::move(on), &fill));
+    auto fill = [this](fs::path directory) { return this->fill(std::move(directory)); };
+    return tests::run_task(context_, catalogue_->add(std::move(record), std::move(on), fill));
   }
   base::Result<TemplatePtr> find(const std::string& reference) {
     return tests::run_task(context_, catalogue_->find(reference));
@@ -67,8 +69,10 @@ class SnapshotCatalogueTest : public store::DatabaseTest {
     return count;
   }
 
+  fs::path lower_ = directory_ / "lower";
   TemplateStore templates_;
   std::unique_ptr<SnapshotCatalogue> catalogue_;
+  std::string fill_ = "file";  // what the next layer has
 };
 
 TEST_F(SnapshotCatalogueTest, AnotherEmulatorOnTheSameFileFindsIt) {
@@ -80,8 +84,8 @@ TEST_F(SnapshotCatalogueTest, AnotherEmulatorOnTheSameFileFindsIt) {
     ASSERT_TRUE(found) << name;
     EXPECT_EQ((*found)->id, added->record.id);
     fs::path mine = directory_ / "snapshots" / added->record.id;
-    EXPECT_EQ((*found)->rootfs.root_layers, (std::vector<fs::path>{mine / "root", "/lower"}));
-    EXPECT_EQ((*found)->rootfs.usr_layers, (std::vector<fs::path>{mine / "usr", "/lower/usr"}));
+    EXPECT_EQ((*found)->rootfs.root_layers, (std::vector<fs::path>{mine / "root", lower_}));
+    EXPECT_EQ((*found)->rootfs.usr_layers, (std::vector<fs::path>{mine / "usr", lower_ / "usr"}));
     EXPECT_EQ((*found)->created_at, added->record.created_at);
   }
   EXPECT_EQ(find("snap:v2").error().code(), Errc::kNotFound);
@@ -171,17 +175,30 @@ TEST_F(SnapshotCatalogueTest, ANameMovesToTheNewest) {
   EXPECT_EQ(find(first).error().code(), Errc::kNotFound);
 }
 
-TEST_F(SnapshotCatalogueTest, TheStackHasALimit) {
+TEST_F(SnapshotCatalogueTest, AStackThatIsTooHighBecomesOneLayer) {
   TemplatePtr on = below();
-  for (std::size_t depth = 0; depth < kMostLayers; ++depth) {
+  std::vector<std::string> ids;
+  for (std::size_t depth = 0; depth < 2 * kMostLayers + 3; ++depth) {
+    fill_ = "file-" + std::to_string(depth);
     auto added = add({}, on);
-    ASSERT_TRUE(added) << depth;
+    ASSERT_TRUE(added) << depth << " " << added.error().message();
     on = added->item;
+    ids.push_back(added->record.id);
+    EXPECT_EQ(on->snapshot_layers.size(), depth % kMostLayers + 1);
+    EXPECT_EQ(on->rootfs.root_layers.size(), depth % kMostLayers + 2);
   }
-  auto more = add({}, on);
-  ASSERT_FALSE(more);
-  EXPECT_EQ(more.error().code(), Errc::kFailedPrecondition);
-  EXPECT_EQ(directories(), kMostLayers);
+  EXPECT_EQ(directories(), ids.size());
+  // Everything of those below is in it, and they are not needed for it.
+  fs::path merged = directory_ / "snapshots" / ids[2 * kMostLayers] / "root";
+  for (std::size_t depth = 0; depth <= 2 * kMostLayers; ++depth) {
+    EXPECT_TRUE(fs::exists(merged / ("file-" + std::to_string(depth)))) << depth;
+  }
+  for (std::size_t depth = 0; depth < 2 * kMostLayers; ++depth) {
+    EXPECT_TRUE(tests::run_task(context_, catalogue_->remove(ids[depth])));
+  }
+  collect();
+  EXPECT_EQ(directories(), 3U);
+  EXPECT_TRUE(find(ids.back()));
 }
 
 TEST_F(SnapshotCatalogueTest, MissingFilesAreSaidToBe) {
