@@ -1,7 +1,9 @@
 #include "emulator/sandboxes/snapshot_catalogue.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
+#include <thread>
 
 #include "emulator/base/ids.h"
 #include "emulator/base/log.h"
@@ -23,6 +25,15 @@ struct OpenSnapshot {
 
 base::Failure not_found(const std::string& reference) {
   return base::fail(Errc::kNotFound, "template '" + reference + "' not found");
+}
+
+// Whoever collects, in this emulator or beside it, claims what may be unused before it looks
+// whether something names it after all, and gives it back. A few queries' time, on a busy machine.
+constexpr std::chrono::milliseconds kLongestClaim{5000};
+constexpr std::chrono::milliseconds kClaimPoll{2};
+
+bool is_claimed(const base::Error& error) {
+  return error.os_errno() == EWOULDBLOCK;
 }
 
 constexpr const char* kInsert =
@@ -120,7 +131,7 @@ base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
   if (auto item = open_[record.id].lock()) co_return item;
   std::vector<UniqueFd> holds;
   for (const std::string& layer : record.layers) {
-    auto held = layers_.hold(layer);
+    auto held = co_await hold_unclaimed(layer);
     if (!held) {
       co_return base::fail(Errc::kUnavailable, "the files of snapshot " + record.id +
                                                    " are missing: " + held.error().message());
@@ -141,7 +152,16 @@ base::Task<TemplatePtr> SnapshotCatalogue::open(SnapshotRecord record) {
   item.base_template = record.base_template;
   item.httpbin = starts_httpbin(item);
   SANDLOT_CO_TRY(item.rootfs, rootfs_of(item));
+  if (auto other = open_[record.id].lock()) co_return other;  // while it waited
   co_return keep(std::move(item), std::move(holds));
+}
+
+base::Task<UniqueFd> SnapshotCatalogue::hold_unclaimed(std::string layer) {
+  for (auto left = kLongestClaim;; left -= kClaimPoll) {
+    auto held = layers_.hold(layer);
+    if (held || !is_claimed(held.error()) || left <= kClaimPoll) co_return held;
+    co_await base::sleep_for(kClaimPoll);
+  }
 }
 
 TemplatePtr SnapshotCatalogue::hold(Template item) {
@@ -149,6 +169,11 @@ TemplatePtr SnapshotCatalogue::hold(Template item) {
   std::vector<UniqueFd> holds;
   for (const std::string& layer : item.snapshot_layers) {
     auto held = layers_.hold(layer);
+    for (auto left = kLongestClaim; !held && is_claimed(held.error()) && left > kClaimPoll;
+         left -= kClaimPoll) {
+      std::this_thread::sleep_for(kClaimPoll);
+      held = layers_.hold(layer);
+    }
     if (held) holds.push_back(std::move(*held));
     if (!held) base::log::error("snapshot.missing", {{"error", held.error().message()}});
   }

@@ -35,7 +35,8 @@ class SnapshotCatalogue {
   // kNotFound "template '<reference>' not found"; kUnavailable when its files are not there.
   base::Task<TemplatePtr> find(std::string reference);
   // For a paused sandbox of an emulator that has ended: what it was made of, kept from now on, on
-  // the template below as it is today. Blocking, but only for a moment.
+  // the template below as it is today. Blocking: for a moment, or while somebody else looks whether
+  // the files are garbage.
   TemplatePtr hold(Template item);
   // The rows of paused sandboxes, whoever's, as one text: those that need an id have it in theirs.
   base::Task<std::string> paused();
@@ -66,6 +67,8 @@ class SnapshotCatalogue {
  private:
   base::Task<std::vector<SnapshotRecord>> every();
   base::Task<TemplatePtr> open(SnapshotRecord record);
+  // SnapshotLayers::hold(), when nobody claims it any more.
+  base::Task<base::UniqueFd> hold_unclaimed(std::string layer);
   TemplatePtr keep(Template item, std::vector<base::UniqueFd> holds);
   base::Result<const Template*> template_below(const std::string& id) const;
   // The layers of the item, on top of the template below.

@@ -23,8 +23,11 @@ base::Result<std::vector<std::string>> collect_snapshot_garbage(const fs::path& 
     SANDLOT_TRY(auto rows, database->query_now(query));
     for (const store::Row& row : rows) named += store::text(row[0]);
   }
+  // What is needed is given back before anything is deleted.
+  std::erase_if(claims, [&](const SnapshotLayers::Claim& claim) {
+    return named.find(claim.id) != std::string::npos;
+  });
   for (const auto& unused : claims) {
-    if (named.find(unused.id) != std::string::npos) continue;
     fs::path directory = layers.directory(unused.id);
     lines.push_back("directory " + directory.string());
     if (!dry_run) layers.discard(directory);

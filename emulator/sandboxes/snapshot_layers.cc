@@ -23,6 +23,7 @@ using base::UniqueFd;
 namespace {
 
 constexpr std::string_view kDraft = ".new-";
+constexpr int kTries = 16;
 
 Result<UniqueFd> lock(const fs::path& directory, int how) {
   SANDLOT_TRY(auto fd, base::open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
@@ -47,11 +48,17 @@ Result<SnapshotLayers::Draft> SnapshotLayers::begin(const std::string& id) const
   Draft draft;
   draft.id = id;
   draft.directory = directory(std::string(kDraft) + id);
-  if (::mkdir(draft.directory.c_str(), 0700) != 0) {
-    return base::fail_errno("make " + draft.directory.string());
+  for (int attempt = 1;; ++attempt) {
+    if (::mkdir(draft.directory.c_str(), 0700) != 0) {
+      return base::fail_errno("make " + draft.directory.string());
+    }
+    auto held = lock(draft.directory, LOCK_SH);
+    // A collector beside us, which sees it before it is held, takes it for garbage.
+    if (!held && held.error().code() == Errc::kNotFound && attempt < kTries) continue;
+    if (!held) return base::Failure(std::move(held).error());
+    draft.hold = std::move(*held);
+    return draft;
   }
-  SANDLOT_TRY(draft.hold, lock(draft.directory, LOCK_SH));
-  return draft;
 }
 
 Result<> SnapshotLayers::flatten(const Draft& draft,
@@ -102,7 +109,6 @@ void SnapshotLayers::discard(const fs::path& victim) const {
 }
 
 Result<UniqueFd> SnapshotLayers::hold(const std::string& id) const {
-  // Whoever has it exclusively is deleting it.
   return lock(directory(id), LOCK_SH | LOCK_NB);
 }
 

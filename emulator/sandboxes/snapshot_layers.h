@@ -44,7 +44,8 @@ class SnapshotLayers {
   // Of a draft, or of a finished layer that nothing names.
   void discard(const std::filesystem::path& directory) const;
 
-  // kNotFound when it is gone.
+  // kNotFound when it is gone; os_errno() EWOULDBLOCK while somebody has claimed it, who may give
+  // it back.
   base::Result<base::UniqueFd> hold(const std::string& id) const;
   // Whether anybody holds it.
   bool is_held(const std::string& id) const;

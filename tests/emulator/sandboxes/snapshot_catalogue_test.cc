@@ -1,6 +1,8 @@
 #include "emulator/sandboxes/snapshot_catalogue.h"
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "emulator/sandboxes/snapshot_garbage.h"
 #include "tests/emulator/store/database_fixture.h"
@@ -160,6 +162,113 @@ TEST_F(SnapshotCatalogueTest, GarbageCollectionBesideItTakesOnlyWhatNobodyNamesO
   EXPECT_TRUE(collect_snapshot_garbage(directory_, false));
   EXPECT_EQ(directories(), 2U);
   EXPECT_EQ(collect_snapshot_garbage(directory_ / "nothing", false)->size(), 0U);
+}
+
+// Claims what it may, as whoever collects does; and has done with it a little later.
+class SnapshotClaimTest : public SnapshotCatalogueTest {
+ protected:
+  SnapshotClaimTest() {
+    auto added = add({"snap:default"}, below());
+    id_ = added->record.id;
+    added = base::fail(Errc::kInternal, "let go");
+    tests::run_task(context_, catalogue_->stop());
+    claims_ = layers_.claim({});
+    EXPECT_EQ(claims_.size(), 1U);
+  }
+  asio::awaitable<void> give_back(bool deleted) {
+    co_await base::sleep_for(std::chrono::milliseconds(30));
+    if (deleted) layers_.discard(layers_.directory(id_));
+    claims_.clear();
+  }
+  base::Result<TemplatePtr> find_meanwhile(bool deleted) {
+    base::TaskGroup other(context_.get_executor());
+    other.spawn("collector", give_back(deleted));
+    auto found = find("snap");
+    tests::run_task(context_, other.join());
+    return found;
+  }
+
+  SnapshotLayers layers_{directory_, "other0"};
+  std::string id_;
+  std::vector<SnapshotLayers::Claim> claims_;
+};
+
+TEST_F(SnapshotClaimTest, WhatACollectorLooksAtIsThereWhenItHasLooked) {
+  auto found = find_meanwhile(false);
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_TRUE(layers_.is_held(id_));
+}
+
+TEST_F(SnapshotClaimTest, WhatACollectorDeletesIsMissing) {
+  auto found = find_meanwhile(true);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), Errc::kUnavailable);
+  EXPECT_NE(found.error().message().find("No such file"), std::string::npos)
+      << found.error().message();
+}
+
+TEST_F(SnapshotClaimTest, APausedSandboxOfAnEarlierEmulatorHoldsItsOwnAllTheSame) {
+  Template item;
+  item.id = id_;
+  item.base_template = "templateid0000000000";
+  item.snapshot_layers = {id_};
+  std::thread collector([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    claims_.clear();
+  });
+  TemplatePtr held = catalogue_->hold(std::move(item));
+  collector.join();
+  EXPECT_TRUE(layers_.is_held(id_));
+}
+
+TEST_F(SnapshotCatalogueTest, ADraftIsBegunAlthoughACollectorSeesItBeforeItIsHeld) {
+  SnapshotLayers layers(directory_, "test00");
+  std::atomic<bool> done = false;
+  std::thread collector([&] {
+    SnapshotLayers theirs(directory_, "other0");
+    while (!done) {
+      for (const auto& claim : theirs.claim({})) theirs.discard(theirs.directory(claim.id));
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    auto draft = layers.begin(std::to_string(i));
+    EXPECT_TRUE(draft) << draft.error().message();
+    if (!draft) break;
+    EXPECT_TRUE(fs::is_directory(draft->directory));
+  }
+  done = true;
+  collector.join();
+}
+
+// The collector reads the rows before it claims: one that is finished in between looks unused.
+TEST_F(SnapshotCatalogueTest, ASnapshotThatWasJustTakenCanBeUsedWhileOthersAreTakenAndDropped) {
+  auto take = [this]() -> asio::awaitable<void> {
+    for (int i = 0; i < 25; ++i) {
+      SnapshotRecord record;
+      record.created_at = base::TimePoint(std::chrono::milliseconds(1789984800123));
+      auto added = co_await catalogue_->add(std::move(record), below(), &fill);
+      EXPECT_TRUE(added) << added.error().message();
+      if (!added) co_return;
+      const std::string id = added->record.id;
+      added = base::fail(Errc::kInternal, "let go");
+      auto found = co_await catalogue_->find(id);
+      EXPECT_TRUE(found) << found.error().message();
+    }
+  };
+  auto drop = [this]() -> asio::awaitable<void> {
+    for (int i = 0; i < 25; ++i) {
+      SnapshotRecord record;
+      record.hidden = true;
+      auto added = co_await catalogue_->add(std::move(record), below(), &fill);
+      EXPECT_TRUE(added) << added.error().message();
+    }
+  };
+  base::TaskGroup customers(context_.get_executor());
+  for (int i = 0; i < 4; ++i) {
+    customers.spawn("takes", take());
+    customers.spawn("drops", drop());
+  }
+  tests::run_task(context_, customers.join());
 }
 
 TEST_F(SnapshotCatalogueTest, ANameMovesToTheNewest) {
