@@ -1,6 +1,7 @@
 // Snapshots, clones, forks and resets: what is in a copy, that the source goes on, and who may delete what.
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { isFake } from './support/network.mjs'
 import { domain, eachSdk, it } from './support/sdks.mjs'
 import { background, eventually, everyItem, failure, get, killAfter, open, ownMetadata, run, url } from './support/sandbox.mjs'
 
@@ -387,6 +388,21 @@ eachSdk('reset', (sdk) => {
     assert.equal(await sandbox.reset({ resume: false }), true)
     await sandbox.kill()
     assert.equal(await Sandbox.deleteSnapshot(snapshotId), true)
+  })
+
+  if (isFake) it('with other header rules its requests get those, and no longer the earlier ones', async (t) => {
+    const sandbox = await open(t, sdk, { network: { denyOut: ['9.9.9.9/32'] } })
+    const token = async (host) => JSON.parse(await sh(sandbox, `curl -sS -m 10 https://${host}/headers`)).headers['X-Token']
+    const rules = (host, value) => ({ [host]: [{ transform: { headers: { 'X-Token': value } } }] })
+    assert.equal(await sandbox.reset({ network: { rules: rules('api.example.com', 'one') } }), true)
+    assert.deepEqual(await token('api.example.com'), ['one'])
+    assert.equal(await sandbox.reset(), true)
+    assert.deepEqual(await token('api.example.com'), ['one'], 'a reset that does not name them keeps them')
+    assert.equal(await sandbox.reset({ network: { rules: rules('example.org', 'two') } }), true)
+    assert.deepEqual([await token('api.example.com'), await token('example.org')], [undefined, ['two']])
+    assert.equal(await sandbox.reset({ network: { rules: {} } }), true)
+    assert.equal(await token('example.org'), undefined)
+    assert.deepEqual((await sandbox.getInfo()).network.denyOut, ['9.9.9.9/32'])
   })
 
   it('what cannot be is refused', async (t) => {
