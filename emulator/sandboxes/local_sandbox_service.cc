@@ -107,7 +107,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   SANDLOT_CO_TRY(PolicyPtr policy, compile(request.network, request.allow_internet_access));
   SANDLOT_CO_CHECK(co_await check_volumes(request.volume_mounts));
-  SANDLOT_CO_TRY(BoundSecrets secrets, co_await bind_secrets(request.secrets));
+  SANDLOT_CO_TRY(SecretVersions versions, co_await bind_secrets(request.secrets));
+  BoundSecrets secrets = bound_to(versions);
   cloud::StringMap environment = environment_of(request.env_vars, secrets);
   SANDLOT_CO_CHECK(check_room());
   ++starting_;
@@ -139,6 +140,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   info.network = std::move(request.network);
   show_ingress(*sandbox);
   sandbox->secrets = std::move(secrets);
+  sandbox->secret_versions = std::move(versions);
   info.auto_pause = request.auto_pause;
   info.auto_pause_memory = request.auto_pause_memory;
   info.auto_resume = request.auto_resume;
@@ -158,7 +160,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   SANDLOT_CO_CHECK(co_await attach_volumes(sandbox, *sandbox->container));
   if (stopping_) co_return base::fail(Errc::kUnavailable, "the emulator is stopping");
   sandboxes_[info.sandbox_id] = sandbox;
-  compile_rules(*sandbox);  // from now on it hears of changes of the secrets
+  compile_rules(*sandbox);  // from now on it hears of changes of what its rules name
   id_by_address_[sandbox->slot.address()] = info.sandbox_id;
   note(*sandbox, "create", 201);
   tasks_.spawn("sandbox watch", watch(sandbox, sandbox->generation));

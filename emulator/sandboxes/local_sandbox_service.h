@@ -167,6 +167,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
 
  private:
   using PolicyPtr = std::shared_ptr<const netfilter::Policy>;
+  // By environment variable: chosen at the start, kept until the next one. Not in it: what was gone
+  // by then.
+  using SecretVersions = std::map<std::string, secrets::SecretPtr>;
   // kCapturing: its files are being copied, out of kRunning or kPaused. kResetting: likewise.
   enum class State { kRunning, kPausing, kPaused, kResuming, kCapturing, kResetting, kGone };
   // Members in order of making; destroyed in reverse (container before its slot).
@@ -186,6 +189,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     Template made_of;
     fakeapi::cloud::StringMap env_vars;  // as sent
     BoundSecrets secrets;
+    SecretVersions secret_versions;  // what its requests get for `secrets`
     // Paused only: there is a row of it; it is to have no memory, so no traffic wakes it.
     bool written_down = false;
     bool files_only = false;
@@ -238,10 +242,13 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                                     std::string id = "");
   // A new container for a sandbox, made of the same template; and its exchange, which returns the
   // old one.
-  base::Task<Blank> make_again(SandboxPtr sandbox, std::shared_ptr<const netfilter::Policy> policy);
+  base::Task<Blank> make_again(SandboxPtr sandbox,
+                               BoundSecrets secrets,
+                               std::shared_ptr<const netfilter::Policy> policy);
   // The row of a paused sandbox that is about to be what `fresh` is. kNoSpace: it is as it was.
   base::Task<> write_down_reset(SandboxPtr sandbox,
                                 const Blank& fresh,
+                                BoundSecrets secrets,
                                 std::optional<fakeapi::cloud::NetworkOptions> network,
                                 base::TimePoint end);
   Blank change_container(const SandboxPtr& sandbox,
@@ -295,12 +302,20 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   base::Task<> end_for_good(SandboxPtr sandbox);
   base::Task<> end_with_files(SandboxPtr sandbox);
   boost::asio::awaitable<void> put_away();
-  // What info.network says of headers in requests, with the secrets as they are now.
+  // What info.network says of headers in requests, with the secrets that it names as they are now
+  // (E2B's rule), and the versions of others that the sandbox has (Novita's).
   void compile_rules(Sandbox& sandbox) const;
-  // sandbox_secrets.cc. kInvalidArgument: there is no such secret.
-  base::Task<BoundSecrets> bind_secrets(fakeapi::cloud::StringMap names);
-  // Before its processes start anew, or it goes on: the newest versions.
-  boost::asio::awaitable<void> renew_secrets(SandboxPtr sandbox);
+  // sandbox_secrets.cc. The newest versions; kInvalidArgument: there is no such secret.
+  base::Task<SecretVersions> bind_secrets(fakeapi::cloud::StringMap names);
+  static BoundSecrets bound_to(const SecretVersions& versions);
+  // What a sandbox has from its next start on. `starts_anew`: its processes do, and see the
+  // placeholder of whoever has the name now.
+  struct SecretsAtStart {
+    BoundSecrets bound;
+    SecretVersions versions;
+  };
+  boost::asio::awaitable<SecretsAtStart> newest_secrets(SandboxPtr sandbox, bool starts_anew);
+  void give_secrets(Sandbox& sandbox, SecretsAtStart newest) const;
   void secrets_changed();
   // What info.network says of incoming traffic, for the front door and for the answers.
   static void show_ingress(Sandbox& sandbox);

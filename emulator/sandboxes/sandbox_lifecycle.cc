@@ -73,10 +73,11 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
 base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   SANDLOT_CO_CHECK(check_room());
   sandbox->state = State::kResuming;
-  co_await renew_secrets(sandbox);
+  auto secrets = co_await newest_secrets(sandbox, !sandbox->container);
   if (sandbox->state == State::kGone) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + sandbox->info.sandbox_id + "\" not found");
   }
+  give_secrets(*sandbox, std::move(secrets));
   auto going_on = sandbox->container ? sandbox->container->thaw() : revive(sandbox);
   auto thawed = co_await std::move(going_on);
   if (sandbox->state == State::kGone) {

@@ -23,8 +23,8 @@ bool goes_to(const secrets::Secret& secret, std::string_view host) {
                              });
 }
 
-// The value of a rule's header with its secrets; the problem when there is no such secret for that
-// host.
+// The value of a rule's header with its secrets as they are now; the problem when there is no such
+// secret for that host.
 base::Result<std::string> filled(const std::string& value,
                                  std::string_view host,
                                  const secrets::SecretStore* store) {
@@ -84,48 +84,65 @@ void LocalSandboxService::compile_rules(Sandbox& sandbox) const {
                     edits_of(*rule.transform->headers, host->name, hooks_.secrets));
     }
   }
-  for (const auto& [variable, bound] : sandbox.secrets) {
-    auto secret = hooks_.secrets == nullptr ? nullptr : hooks_.secrets->find(bound.name);
-    // One that was made anew under the name of another is not the one that it was given.
-    if (!secret || secret->info.placeholder != bound.placeholder) continue;
+  for (const auto& [variable, secret] : sandbox.secret_versions) {
     compiled->add_secret(secret->info.hosts, secret->info.placeholder, secret->value);
   }
   if (!compiled->empty()) sandbox.rules = std::move(compiled);
 }
 
-base::Task<BoundSecrets> LocalSandboxService::bind_secrets(cloud::StringMap names) {
+BoundSecrets LocalSandboxService::bound_to(const SecretVersions& versions) {
   BoundSecrets bound;
-  if (names.empty()) co_return bound;
-  if (hooks_.secrets == nullptr) co_return base::fail(Errc::kUnimplemented, "there are no secrets");
-  SANDLOT_CO_CHECK(co_await hooks_.secrets->refresh());
-  for (auto& [variable, name] : names) {
-    auto secret = hooks_.secrets->find(name);
-    if (!secret) co_return base::fail(Errc::kInvalidArgument, "secret '" + name + "' not found");
-    bound[variable] = {std::move(name), secret->info.placeholder};
+  for (const auto& [variable, secret] : versions) {
+    bound[variable] = {secret->info.name, secret->info.placeholder};
   }
-  co_return bound;
+  return bound;
 }
 
-asio::awaitable<void> LocalSandboxService::renew_secrets(SandboxPtr sandbox) {
+base::Task<LocalSandboxService::SecretVersions> LocalSandboxService::bind_secrets(
+    cloud::StringMap names) {
+  SecretVersions versions;
+  if (names.empty()) co_return versions;
+  if (hooks_.secrets == nullptr) co_return base::fail(Errc::kUnimplemented, "there are no secrets");
+  SANDLOT_CO_CHECK(co_await hooks_.secrets->refresh());
+  for (const auto& [variable, name] : names) {
+    auto secret = hooks_.secrets->find(name);
+    if (!secret) co_return base::fail(Errc::kInvalidArgument, "secret '" + name + "' not found");
+    versions[variable] = std::move(secret);
+  }
+  co_return versions;
+}
+
+asio::awaitable<LocalSandboxService::SecretsAtStart> LocalSandboxService::newest_secrets(
+    SandboxPtr sandbox, bool starts_anew) {
+  SecretsAtStart newest{sandbox->secrets, {}};
   bool has_rules = sandbox->info.network && sandbox->info.network->rules;
-  if (hooks_.secrets == nullptr || (sandbox->secrets.empty() && !has_rules)) co_return;
+  if (hooks_.secrets == nullptr || (newest.bound.empty() && !has_rules)) co_return newest;
   // What could not be read stays as it is known.
   auto refreshed = co_await hooks_.secrets->refresh();
   if (!refreshed) {
     base::log::warn("secrets.not_read", {{"sandbox", sandbox->info.sandbox_id},
                                          {"error", refreshed.error().message()}});
   }
-  // Processes that start anew see the placeholder of whoever has the name now.
-  bool starts_anew = !sandbox->container || sandbox->state == State::kResetting;
-  for (auto& [variable, bound] : sandbox->secrets) {
+  for (auto& [variable, bound] : newest.bound) {
     auto secret = hooks_.secrets->find(bound.name);
-    if (secret && starts_anew) bound.placeholder = secret->info.placeholder;
+    if (!secret) continue;
+    if (starts_anew) bound.placeholder = secret->info.placeholder;
+    // One that was made anew under the name of another is not the one that its processes know.
+    if (secret->info.placeholder == bound.placeholder) newest.versions[variable] = secret;
   }
-  compile_rules(*sandbox);
+  co_return newest;
+}
+
+void LocalSandboxService::give_secrets(Sandbox& sandbox, SecretsAtStart newest) const {
+  sandbox.secrets = std::move(newest.bound);
+  sandbox.secret_versions = std::move(newest.versions);
+  compile_rules(sandbox);
 }
 
 void LocalSandboxService::secrets_changed() {
-  for (auto& [id, sandbox] : sandboxes_) compile_rules(*sandbox);
+  for (auto& [id, sandbox] : sandboxes_) {
+    if (sandbox->info.network && sandbox->info.network->rules) compile_rules(*sandbox);
+  }
 }
 
 }  // namespace emulator::sandboxes

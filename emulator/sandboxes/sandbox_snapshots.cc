@@ -193,7 +193,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   }
   SANDLOT_CO_TRY(PolicyPtr policy, compile(network, info.allow_internet_access));
   sandbox->state = State::kResetting;
-  auto fresh = co_await make_again(sandbox, policy);
+  auto secrets = co_await newest_secrets(sandbox, true);
+  auto fresh = co_await make_again(sandbox, secrets.bound, policy);
   auto end = info.end_at;
   if (before == State::kPaused) end = clock_.now() + sandbox->lifetime;
   if (request.timeout) end = clock_.now() + *request.timeout;
@@ -203,7 +204,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   }
   if (fresh && !request.resume && sandbox->state != State::kGone) {
     // Before anything of the old one goes: a crash from here on finds the new one.
-    auto written = co_await write_down_reset(sandbox, *fresh, network, end);
+    auto written = co_await write_down_reset(sandbox, *fresh, secrets.bound, network, end);
     if (!written) fresh = base::Failure(std::move(written).error());
   }
   if (sandbox->state == State::kGone) {
@@ -220,7 +221,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   auto old = change_container(sandbox, std::move(*fresh), std::move(policy));
   info.network = std::move(network);
   show_ingress(*sandbox);
-  compile_rules(*sandbox);
+  give_secrets(*sandbox, std::move(secrets));
   info.end_at = end;
   sandbox->state = request.resume ? State::kRunning : State::kPaused;
   info.state = request.resume ? cloud::SandboxState::kRunning : cloud::SandboxState::kPaused;
@@ -240,6 +241,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
 
 base::Task<> LocalSandboxService::write_down_reset(SandboxPtr sandbox,
                                                    const Blank& fresh,
+                                                   BoundSecrets secrets,
                                                    std::optional<cloud::NetworkOptions> network,
                                                    base::TimePoint end) {
   if (hooks_.paused == nullptr) co_return base::Result<>();
@@ -247,6 +249,7 @@ base::Task<> LocalSandboxService::write_down_reset(SandboxPtr sandbox,
   PausedRecord record = record_of(*sandbox);
   record.info.network = std::move(network);
   record.info.end_at = end;
+  record.secrets = std::move(secrets);
   record.info.memory_mb = sandbox->item->limits.memory_mb;
   record.files_only = false;
   record.files = fresh.container->id();
@@ -257,9 +260,10 @@ base::Task<> LocalSandboxService::write_down_reset(SandboxPtr sandbox,
   co_return base::Result<>();
 }
 
-base::Task<Blank> LocalSandboxService::make_again(SandboxPtr sandbox, PolicyPtr policy) {
-  co_await renew_secrets(sandbox);
-  cloud::StringMap environment = environment_of(sandbox->env_vars, sandbox->secrets);
+base::Task<Blank> LocalSandboxService::make_again(SandboxPtr sandbox,
+                                                  BoundSecrets secrets,
+                                                  PolicyPtr policy) {
+  cloud::StringMap environment = environment_of(sandbox->env_vars, secrets);
   auto told = agent_clock_;
   SANDLOT_CO_TRY(Blank blank, co_await take_configured(*sandbox->item, environment,
                                                        sandbox->info.envd_access_token,

@@ -43,7 +43,8 @@ class SecretStore final : public fakeapi::cloud::SecretService {
   base::Task<> refresh();
   // As it is known; nullptr: there is none.
   SecretPtr find(std::string_view name) const;
-  // Called on the loop, when a secret is not what it was. One listener.
+  // Called on the loop, when a secret is not what it was. One listener. Who has a SecretPtr has
+  // that version still.
   void on_change(std::function<void()> listener) { changed_ = std::move(listener); }
 
  private:

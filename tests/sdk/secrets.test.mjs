@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before } from 'node:test'
 import { Emulator } from './support/emulator.mjs'
 import { domain, eachSdk, it } from './support/sdks.mjs'
-import { api, isFake, kAll } from './support/network.mjs'
+import { api, isFake, kAll, setNetwork } from './support/network.mjs'
 import { everyItem, eventually, failure, killAfter, open, run } from './support/sandbox.mjs'
 
 const kAllowed = 'api.example.com'
@@ -135,7 +135,7 @@ print(json.load(urllib.request.urlopen(ask))['headers']['X-Key'][0])"`)
     assert.equal(await authorization(listed), `Bearer ${made.value}`)
   })
 
-  it('an update or deletion counts from the next request on, also of an open connection', async (t) => {
+  it('a running sandbox keeps its version through updates, deletion and changes of its network, until it is resumed', async (t) => {
     const made = await secret(t)
     const sandbox = await withToken(t, made)
     await sandbox.files.write('/tmp/ask.py', `
@@ -155,32 +155,54 @@ for line in sys.stdin:
     }
     assert.equal(await ask(), made.value)
     const next = freshValue()
-    await Secret.update({ name: made.name, value: next, hosts: [kAllowed, 'example.net'] })
-    assert.equal(await ask(), next)
-    assert.equal(await authorization(sandbox, 'https://example.net/headers'), `Bearer ${next}`, 'a new host')
     await Secret.update({ name: made.name, value: next, hosts: ['example.net'] })
-    assert.equal(await ask(), made.binding.placeholder, 'a host that is gone')
-    await Secret.update({ name: made.name, value: next, hosts: [kAllowed] })
-    assert.equal(await ask(), next)
+    const keeps = async (when) => {
+      assert.equal(await ask(), made.value, `${when}, on an open connection`)
+      assert.equal(await authorization(sandbox), `Bearer ${made.value}`, when)
+      assert.equal(await authorization(sandbox, 'https://example.net/headers'), `Bearer ${made.binding.placeholder}`, `${when}, a host of the next version`)
+    }
+    await keeps('updated')
+    await setNetwork(sdk, sandbox, { denyOut: ['9.9.9.9/32'] })
+    await keeps('with another network')
+    await Sandbox.connect(sandbox.sandboxId)
+    await keeps('connected to')
+    const other = await withToken(t, made)
+    assert.equal(await authorization(other, 'https://example.net/headers'), `Bearer ${next}`, 'one that is made now')
+    await sandbox.pause()
+    await Sandbox.connect(sandbox.sandboxId)
+    assert.equal(await authorization(sandbox, 'https://example.net/headers'), `Bearer ${next}`, 'resumed')
+    assert.equal(await authorization(sandbox), `Bearer ${made.binding.placeholder}`, 'a host that is gone')
     await Secret.delete(made.name)
-    assert.equal(await ask(), made.binding.placeholder)
-    await command.kill()
+    assert.equal(await authorization(sandbox, 'https://example.net/headers'), `Bearer ${next}`, 'deleted')
     // Another one of that name is not the one that the sandbox was given.
-    const again = await Secret.create({ name: made.name, value: freshValue(), hosts: [kAllowed] })
+    const again = await Secret.create({ name: made.name, value: freshValue(), hosts: [kAllowed, 'example.net'] })
     assert.notEqual(again.placeholder, made.binding.placeholder)
-    assert.equal(await authorization(sandbox), `Bearer ${made.binding.placeholder}`)
+    assert.equal(await authorization(sandbox, 'https://example.net/headers'), `Bearer ${next}`, 'made anew')
+    await sandbox.pause()
+    await Sandbox.connect(sandbox.sandboxId)
+    for (const host of [kAllowed, 'example.net']) assert.equal(await authorization(sandbox, `https://${host}/headers`), `Bearer ${made.binding.placeholder}`, `${host}: dead`)
   })
 
-  it('holds after pause and connect, and in a sandbox that was reset', async (t) => {
+  it('the newest version: after pause and connect, also without memory, and in a sandbox that was reset', async (t) => {
     const made = await secret(t)
     const sandbox = await withToken(t, made)
-    await sandbox.pause()
-    const next = freshValue()
-    await Secret.update({ name: made.name, value: next, hosts: [kAllowed] })
-    const again = await Sandbox.connect(sandbox.sandboxId)
-    assert.equal(await authorization(again), `Bearer ${next}`)
-    await again.reset()
-    assert.equal(await authorization(again), `Bearer ${next}`)
+    const update = async () => {
+      const value = freshValue()
+      await Secret.update({ name: made.name, value, hosts: [kAllowed] })
+      return `Bearer ${value}`
+    }
+    for (const memory of [true, false]) {
+      const before = await authorization(sandbox)
+      const running = await update()
+      assert.equal(await authorization(sandbox), before)
+      await api('POST', `/sandboxes/${sandbox.sandboxId}/pause`, { memory })
+      const next = memory ? await update() : running
+      await Sandbox.connect(sandbox.sandboxId)
+      assert.equal(await authorization(sandbox), next, memory ? 'of the time of the resume' : 'without memory')
+    }
+    const next = await update()
+    await sandbox.reset()
+    assert.equal(await authorization(sandbox), next)
   })
 
   it('a sandbox that starts anew has what its secret is by then', async (t) => {
@@ -202,9 +224,12 @@ for line in sys.stdin:
     const made = await secret(t)
     const other = await secret(t)
     const sandbox = await withToken(t, made)
+    const next = freshValue()
+    await Secret.update({ name: made.name, value: next, hosts: [kAllowed] })
     const { sandboxes } = await Sandbox.clone(sandbox.sandboxId, { count: 1 })
     for (const clone of sandboxes) killAfter(t, sdk, clone.sandboxId)
-    assert.equal(await authorization(await Sandbox.connect(sandboxes[0].sandboxId)), `Bearer ${made.value}`)
+    assert.equal(await authorization(await Sandbox.connect(sandboxes[0].sandboxId)), `Bearer ${next}`)
+    assert.equal(await authorization(sandbox), `Bearer ${made.value}`, 'the source stood still for a moment, and was not resumed')
     const { snapshotId } = await sandbox.createSnapshot()
     t.after(() => Sandbox.deleteSnapshot(snapshotId))
     const plain = await sdk.Sandbox.create(snapshotId)

@@ -41,6 +41,15 @@ class SandboxSecretsTest : public RestartTest {
     }
     return made;
   }
+  void pause_and_resume(const std::string& id) {
+    ASSERT_TRUE(run(service->pause(id, true)));
+    ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
+  }
+  static cloud::ResetRequest with_policy(std::string denied) {
+    cloud::ResetRequest request;
+    request.network.emplace().deny_out.emplace().push_back(std::move(denied));
+    return request;
+  }
   std::string with_rule(std::string value) {
     cloud::NewSandbox request;
     request.template_id = "base";
@@ -82,19 +91,62 @@ TEST_F(SandboxSecretsTest, AnUnknownOneMakesNothing) {
   EXPECT_EQ(service->size(), 0U);
 }
 
-TEST_F(SandboxSecretsTest, AChangeReachesTheNextRequest) {
+TEST_F(SandboxSecretsTest, AChangeReachesARunningOneWhenItIsResumed) {
   auto info = secret("sk-1");
   std::string id = make_with({{"TOKEN", "key"}})->sandbox_id;
-  update("sk-2", {"a.test", "*.b.test"});
-  EXPECT_EQ(swaps(id), (Pairs{{info.placeholder, "sk-2"}}));
+  const Pairs first{{info.placeholder, "sk-1"}};
+  update("sk-2", {"*.b.test"});
+  EXPECT_EQ(swaps(id), first);
+  EXPECT_TRUE(swaps(id, "x.b.test").empty());
+  pause_and_resume(id);
+  EXPECT_TRUE(swaps(id).empty()) << "its hosts are a part of a version";
   EXPECT_EQ(swaps(id, "x.b.test"), (Pairs{{info.placeholder, "sk-2"}}));
-  update("sk-2", {"b.test"});
-  EXPECT_TRUE(swaps(id).empty());
+}
+
+TEST_F(SandboxSecretsTest, ADeletionReachesARunningOneWhenItIsResumed) {
+  auto info = secret("sk-1");
+  std::string id = make_with({{"TOKEN", "key"}})->sandbox_id;
+  const Pairs first{{info.placeholder, "sk-1"}};
   ASSERT_TRUE(run(secrets->remove({"key", false})));
-  EXPECT_EQ(service->rules_of(id), nullptr);
-  // Another one of the same name is not the one that the sandbox knows.
+  EXPECT_EQ(swaps(id), first);
   secret("sk-3");
-  EXPECT_EQ(service->rules_of(id), nullptr);
+  EXPECT_EQ(swaps(id), first);
+  pause_and_resume(id);
+  EXPECT_EQ(service->rules_of(id), nullptr) << "another one of the same name is not what it knows";
+}
+
+TEST_F(SandboxSecretsTest, AChangeOfTheNetworkBringsNoNewVersion) {
+  auto info = secret("sk-1");
+  std::string id = make_with({{"TOKEN", "key"}})->sandbox_id;
+  const Pairs first{{info.placeholder, "sk-1"}};
+  update("sk-2");
+  cloud::NetworkOptions network;
+  network.allow_public_traffic = false;
+  ASSERT_TRUE(run(service->connect(id, 60s, network)));
+  EXPECT_EQ(swaps(id), first);
+  cloud::NetworkTransform transform;
+  transform.headers = cloud::StringMap{{"X", "${e2b.secrets.key}"}};
+  network.rules.emplace()["a.test"].push_back({std::move(transform)});
+  ASSERT_TRUE(run(service->set_network(id, network, std::nullopt)));
+  EXPECT_EQ(swaps(id), first);
+  EXPECT_EQ(edits(id).set, (Pairs{{"X", "sk-2"}})) << "a rule is filled with what is current";
+  update("sk-3");
+  EXPECT_EQ(swaps(id), first);
+  EXPECT_EQ(edits(id).set, (Pairs{{"X", "sk-3"}}));
+}
+
+TEST_F(SandboxSecretsTest, AResetTakesTheNewestAndARefusedOneNothing) {
+  secret("sk-1");
+  std::string id = make_with({{"TOKEN", "key"}})->sandbox_id;
+  const Pairs first = swaps(id);
+  ASSERT_TRUE(run(secrets->remove({"key", false})));
+  auto second = secret("sk-2");
+  failing = true;
+  EXPECT_FALSE(run(service->reset(id, with_policy("9.9.9.9"))));
+  failing = false;
+  EXPECT_EQ(swaps(id), first) << "its processes run on";
+  ASSERT_TRUE(run(service->reset(id, {})));
+  EXPECT_EQ(swaps(id), (Pairs{{second.placeholder, "sk-2"}}));
 }
 
 TEST_F(SandboxSecretsTest, APausedOneOutlivesTheEmulatorWithItsSecret) {
@@ -103,13 +155,13 @@ TEST_F(SandboxSecretsTest, APausedOneOutlivesTheEmulatorWithItsSecret) {
   ASSERT_TRUE(run(service->pause(id, true)));
   auto rows = database->query_now("SELECT body FROM paused_sandboxes");
   EXPECT_EQ(store::text(rows->front().front()).find("sk-1"), std::string::npos);
+  update("sk-2");
   end();
   begin("second");
-  EXPECT_EQ(swaps(id), (Pairs{{info.placeholder, "sk-1"}}));
   world.last_message.clear();
   ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
   EXPECT_NE(world.last_message.find(info.placeholder), std::string::npos);
-  EXPECT_EQ(swaps(id), (Pairs{{info.placeholder, "sk-1"}}));
+  EXPECT_EQ(swaps(id), (Pairs{{info.placeholder, "sk-2"}}));
 }
 
 TEST_F(SandboxSecretsTest, WhatStartsAnewHasWhoeverHasTheNameByThen) {
