@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <future>
 #include <optional>
 
@@ -252,20 +251,6 @@ Result<UniqueFd> duplicate(int fd) {
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!copy) return base::fail_errno("duplicate descriptor");
   return copy;
-}
-
-// "failed: <step>: errno <n>", as child.cc sends it.
-base::Failure child_failure(std::string_view line) {
-  constexpr std::string_view kPrefix = "failed: ";
-  constexpr std::string_view kErrno = ": errno ";
-  auto mark = line.rfind(kErrno);
-  if (!line.starts_with(kPrefix) || mark == std::string_view::npos) {
-    return base::fail(Errc::kInternal, "unexpected first message: " + std::string(line));
-  }
-  int number = 0;
-  std::string_view digits = line.substr(mark + kErrno.size());
-  std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return base::fail(base::os_error(line.substr(kPrefix.size(), mark - kPrefix.size()), number));
 }
 
 Task<> wait_ready(asio::any_io_executor executor, SandboxPtr sandbox) {

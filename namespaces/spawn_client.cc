@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#include <charconv>
 #include <cstring>
 #include <span>
 #include <string_view>
@@ -165,6 +166,19 @@ Result<UniqueFd> SpawnClient::make_userns(IdRange ids) {
   request.id_count = ids.count;
   SANDLOT_TRY(auto answer, ask(socket_.get(), request, {}));
   return std::move(answer.second);
+}
+
+base::Failure child_failure(std::string_view line) {
+  constexpr std::string_view kPrefix = "failed: ";
+  constexpr std::string_view kErrno = ": errno ";
+  auto mark = line.rfind(kErrno);
+  if (!line.starts_with(kPrefix) || mark == std::string_view::npos) {
+    return base::fail(Errc::kInternal, "unexpected first message: " + std::string(line));
+  }
+  int number = 0;
+  std::string_view digits = line.substr(mark + kErrno.size());
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return base::fail(base::os_error(line.substr(kPrefix.size(), mark - kPrefix.size()), number));
 }
 
 }  // namespace namespaces

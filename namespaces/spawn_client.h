@@ -54,4 +54,8 @@ class SpawnClient {
   std::uint32_t sequence_ = 0;
 };
 
+// What a spawned child that could not become a sandbox says before it ends, as an error:
+// "failed: <step>: errno <n>" (child.cc). kInternal when the line is something else.
+base::Failure child_failure(std::string_view line);
+
 }  // namespace namespaces

@@ -242,11 +242,14 @@ TEST_F(SnapshotCatalogueTest, ADraftIsBegunAlthoughACollectorSeesItBeforeItIsHel
 
 // The collector reads the rows before it claims: one that is finished in between looks unused.
 TEST_F(SnapshotCatalogueTest, ASnapshotThatWasJustTakenCanBeUsedWhileOthersAreTakenAndDropped) {
-  auto take = [this]() -> asio::awaitable<void> {
+  const SnapshotCatalogue::Fill filled = [this](fs::path directory) {
+    return fill(std::move(directory));
+  };
+  auto take = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 25; ++i) {
       SnapshotRecord record;
       record.created_at = base::TimePoint(std::chrono::milliseconds(1789984800123));
-      auto added = co_await catalogue_->add(std::move(record), below(), &fill);
+      auto added = co_await catalogue_->add(std::move(record), below(), filled);
       EXPECT_TRUE(added) << added.error().message();
       if (!added) co_return;
       const std::string id = added->record.id;
@@ -255,11 +258,11 @@ TEST_F(SnapshotCatalogueTest, ASnapshotThatWasJustTakenCanBeUsedWhileOthersAreTa
       EXPECT_TRUE(found) << found.error().message();
     }
   };
-  auto drop = [this]() -> asio::awaitable<void> {
+  auto drop = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 25; ++i) {
       SnapshotRecord record;
       record.hidden = true;
-      auto added = co_await catalogue_->add(std::move(record), below(), &fill);
+      auto added = co_await catalogue_->add(std::move(record), below(), filled);
       EXPECT_TRUE(added) << added.error().message();
     }
   };
