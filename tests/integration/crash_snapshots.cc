@@ -16,6 +16,7 @@ Outcome CrashCustomer::take(const EmulatorProcess& emulator,
   if (at == sandboxes_.end() || snapshots_.size() > 5) return Outcome::kNothingToDo;
   Lines lines = at->second.lines;
   std::string called = reference;
+  bool was_deleted = deleted_.erase(called) > 0;
   if (called.empty()) {
     ++unnamed_unsure_;
   } else if (auto known = snapshots_.find(called); known != snapshots_.end()) {
@@ -28,6 +29,7 @@ Outcome CrashCustomer::take(const EmulatorProcess& emulator,
   if (outcome == Outcome::kDead) return outcome;
   if (called.empty()) --unnamed_unsure_;
   if (outcome == Outcome::kRefused) {
+    if (was_deleted) deleted_.insert(called);
     auto known = snapshots_.find(called);
     if (known == snapshots_.end()) return outcome;
     known->second.or_lines.reset();
@@ -42,7 +44,6 @@ Outcome CrashCustomer::take(const EmulatorProcess& emulator,
     EXPECT_EQ(made.value("snapshotID", ""), called);
   }
   snapshots_[called] = Snapshot{lines, std::nullopt, false};
-  deleted_.erase(called);
   return outcome;
 }
 
