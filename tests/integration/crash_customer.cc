@@ -33,6 +33,8 @@ const std::vector<CrashCustomer::Operation>& CrashCustomer::operations() {
       {"write volume", 3, &C::write_volume},
       {"grow volume", 1, &C::grow_volume},
       {"delete volume", 1, &C::delete_volume},
+      {"write secret", 3, &C::write_secret},
+      {"delete secret", 1, &C::delete_secret},
   };
   return kAll;
 }
@@ -120,6 +122,7 @@ std::set<std::string> CrashCustomer::snapshots() const {
 void CrashCustomer::check(const EmulatorProcess& emulator) {
   check_sandboxes(emulator);
   check_volumes(emulator);
+  check_secrets(emulator);
   check_snapshots(emulator);
   check_content(emulator);
 }

@@ -72,6 +72,10 @@ class CrashCustomer {
     Lines lines;
     bool unsure = false;
   };
+  struct Secret {
+    std::set<int> versions;  // more than one: a change was not answered
+    bool unsure = false;     // whether it is there
+  };
   using SandboxIt = std::map<std::string, Sandbox>::iterator;
   struct Operation {
     const char* name;
@@ -106,6 +110,9 @@ class CrashCustomer {
   Outcome write_volume(const EmulatorProcess& emulator);
   Outcome grow_volume(const EmulatorProcess& emulator);
   Outcome delete_volume(const EmulatorProcess& emulator);
+  // crash_secrets.cc
+  Outcome write_secret(const EmulatorProcess& emulator);
+  Outcome delete_secret(const EmulatorProcess& emulator);
 
   Outcome create_with(const EmulatorProcess& emulator, Json options, Lines lines);
   Outcome take(const EmulatorProcess& emulator,
@@ -136,6 +143,7 @@ class CrashCustomer {
   void check_content(const EmulatorProcess& emulator);
   void check_snapshots(const EmulatorProcess& emulator);
   void check_volumes(const EmulatorProcess& emulator);
+  void check_secrets(const EmulatorProcess& emulator);
 
   // A random one that runs (or is paused); end() when there is none.
   SandboxIt pick(bool paused);
@@ -155,6 +163,7 @@ class CrashCustomer {
   std::set<std::string> killed_;               // sandboxes
   int unnamed_unsure_ = 0;                     // snapshots whose id nobody was told
   std::map<std::string, Volume> volumes_;      // by name
+  std::map<std::string, Secret> secrets_;      // by name
   int serial_ = 0;
   std::map<std::string, int> done_;
 };

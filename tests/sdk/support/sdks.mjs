@@ -30,4 +30,8 @@ export function eachSdk(subject, body, { concurrency = 4, only } = {}) {
 }
 
 // A test that hangs fails by itself, not with its whole file.
-export const it = (name, body) => plainIt(name, { timeout: 60_000 }, body)
+export const it = (name, body) => {
+  // With anything else the test would pass without having run.
+  if (typeof body !== 'function') throw new TypeError(`${name}: the second argument is the test's body`)
+  return plainIt(name, { timeout: 60_000 }, body)
+}

@@ -251,7 +251,7 @@ endpoint('POST /sandboxes/{sandboxID}/fork', 'forks (E2B)', {}, (row) => {
     row.error(400, `\`${JSON.stringify(body).slice(1, -1)}\``, wrong(name, reason), async (c) => post(c, await c.shared(), 'fork', body))
   }
   row.error(400, '`"timeout":0`', 'Timeout must be greater than 0', async (c) => post(c, await c.shared(), 'fork', { timeout: 0 }))
-  row.error(409, 'a paused one', 'Sandbox "…" is paused', async (c) => {
+  row.error(409, 'a paused one', "Sandbox '…' is paused and cannot be forked; resume it first", async (c) => {
     const s = await c.open()
     await c.pause(s)
     return post(c, s, 'fork', {})
