@@ -7,7 +7,9 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <ctime>
+#include <thread>
 
 #include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
@@ -27,6 +29,9 @@ namespace {
 constexpr std::uint64_t kGiB = 1ULL << 30U;
 // A dead emulator's kernel objects go within moments.
 constexpr int kWaitMs = 5000;
+// Who has answered that a volume was let go of may still have a descriptor of it: a worker on its
+// way out of the job, a child before its exec.
+constexpr int kMomentMs = 200;
 constexpr std::time_t kOrphanAge = 60;
 
 base::Failure in_use() {
@@ -165,11 +170,16 @@ Result<> VolumeDisk::grow_unmounted(const std::string& id, std::uint64_t size_gi
 }
 
 Result<> VolumeDisk::check_unused(const std::string& id) {
-  SANDLOT_CHECK(close(id));
+  auto closed = close(id);
+  for (int left = kMomentMs; !closed && left > 0; --left) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    closed = close(id);
+  }
+  if (!closed) return closed;
   // Another emulator on this data directory may have it. Our own loop device goes in a moment.
   bool plain = ::access((place(id) / "data").c_str(), F_OK) == 0;
   auto lock = namespaces::open_locked(place(id) / (plain ? "data" : "image"), O_RDONLY, true,
-                                      plain ? 0 : kWaitMs);
+                                      plain ? kMomentMs : kWaitMs);
   if (lock || lock.error().code() == Errc::kNotFound) return {};
   if (lock.error().code() == Errc::kConflict) return in_use();
   return base::Failure(std::move(lock).error());

@@ -185,12 +185,17 @@ TEST(BypassPlaces, AClosedSandboxHasNoDnsByAnyTransport) {
       "  s.settimeout(2)\n"
       "  print('answer' if s.recv(512) else 'end')\n"
       "except OSError as error: print(type(error).__name__)";
+  // A connection that the proxy ends: with or without having read the question, for which it does
+  // not wait.
+  auto ended = [](std::string text) {
+    return text == "sent ConnectionResetError\n" ? std::string("sent end\n") : text;
+  };
   auto run = [&](const std::string& sandbox, const std::string& how, const std::string& server) {
     auto outside = range.enter(sandbox, {"python3", "-c", ask, how, server});
     auto inside =
         range.emulator().run(sandbox, "python3 -c \"" + ask + "\" " + how + " " + server, "root");
-    EXPECT_EQ(inside.out, outside.out) << inside.err << outside.err;
-    return outside.out;
+    EXPECT_EQ(ended(inside.out), ended(outside.out)) << inside.err << outside.err;
+    return ended(outside.out);
   };
   range.clear();
   for (const std::string server : {"8.8.8.8", "1.1.1.1", "169.254.1.1"}) {

@@ -83,6 +83,23 @@ TEST(Volumes, SurviveAKilledEmulatorWithTheirFilesAndLeaveNoMountAndNoDevice) {
   EXPECT_EQ(left, 1U) << "the volume that was not destroyed";
 }
 
+TEST(Volumes, OneThatWasUnmountedCanBeDeletedAtOnce) {
+  TempDir dir;
+  EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  const std::string mount_points = "/sandboxes/" + emulator.create() + "/volume-mounts";
+  for (int i = 0; i < 40; ++i) {
+    Json body = {{"name", "v"}};
+    if (i % 8 == 0) body["quotaSizeGiB"] = 1;
+    auto made = emulator.api("POST", "/volumes", body);
+    ASSERT_EQ(made.status, 201) << made.body;
+    ASSERT_EQ(emulator.api("POST", mount_points, {{"name", "v"}, {"path", "/mnt/v"}}).status, 200);
+    ASSERT_EQ(emulator.api("DELETE", mount_points + "?path=/mnt/v").status, 200);
+    auto deleted = emulator.api("DELETE", "/volumes/" + made.json().value("volumeID", ""));
+    ASSERT_EQ(deleted.status, 204) << deleted.body << " in round " << i;
+  }
+}
+
 TEST(Volumes, WithoutLoopDevicesAQuotaIsRefusedWithAReasonAndNothingStays) {
   TempDir dir;
   // As in a container that has none.
