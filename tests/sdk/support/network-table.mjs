@@ -67,6 +67,7 @@ export class NetworkTable {
 
   constructor() {
     process.env.SANDLOT_ROWS = join(this.#directory, 'rows.jsonl')
+    process.on('exit', () => rmSync(this.#directory, { recursive: true, force: true }))
   }
 
   // What is wrong with the committed table, or, with `write`, writes it. Nothing when no rows ran (no fake internet), or
@@ -76,7 +77,6 @@ export class NetworkTable {
     try {
       lines = readFileSync(process.env.SANDLOT_ROWS, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
     } catch { /* then none ran */ }
-    rmSync(this.#directory, { recursive: true, force: true })
     if (!lines.length || process.env.SANDLOT_SDK) return write ? ['no table was written: not all rows ran'] : []
     const rows = merged(lines)
     const problems = []
