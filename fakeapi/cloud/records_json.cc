@@ -2,15 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fakeapi/cloud/values_json.h"
+
 namespace fakeapi::cloud {
 
 namespace {
 
 using json = nlohmann::ordered_json;
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 json event_value(const SandboxEvent& event, const std::map<std::string, std::string>& names) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(event.time).time_since_epoch().count();

@@ -4,6 +4,7 @@
 
 #include "fakeapi/cloud/limits.h"
 #include "fakeapi/cloud/responses.h"
+#include "fakeapi/cloud/values_json.h"
 
 namespace fakeapi::cloud {
 
@@ -12,10 +13,6 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::string_view kTeamId = "00000000-0000-4000-8000-000000000000";
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 std::string_view state_name(SandboxState state) {
   return state == SandboxState::kRunning ? "running" : "paused";

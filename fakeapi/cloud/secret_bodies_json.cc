@@ -2,6 +2,7 @@
 
 #include "fakeapi/cloud/secret_bodies.h"
 #include "fakeapi/cloud/secret_rules.h"
+#include "fakeapi/cloud/values_json.h"
 
 namespace fakeapi::cloud {
 
@@ -16,30 +17,6 @@ constexpr std::size_t kLongestKey = 128;
 constexpr std::size_t kLongestEntry = 1024;
 constexpr std::size_t kLongestMetadata = 8192;  // all of it
 constexpr std::size_t kLongestDescription = 1024;
-
-base::Failure refuse(std::string_view name, std::string_view reason) {
-  return base::fail(Errc::kInvalidArgument,
-                    "validation error: request body has an error: Error at \"/" +
-                        std::string(name) + "\": " + std::string(reason));
-}
-
-// What the parser would say quotes the body.
-Result<json> read_object(std::string_view body) {
-  json value = json::parse(body, nullptr, false);
-  if (value.is_discarded()) {
-    return base::fail(Errc::kInvalidArgument, "Error when parsing request: it is not JSON");
-  }
-  if (!value.is_object()) return refuse("", "value must be an object");
-  return value;
-}
-
-Result<std::string> text(const json& object, const char* name) {
-  auto found = object.find(name);
-  if (found == object.end())
-    return refuse(name, "property \"" + std::string(name) + "\" is missing");
-  if (!found->is_string()) return refuse(name, "value must be a string");
-  return found->get<std::string>();
-}
 
 Result<std::string> value_of(const json& object) {
   SANDLOT_TRY(std::string value, text(object, "value"));
@@ -94,10 +71,6 @@ Result<std::optional<SecretMetadata>> metadata_of(const json& object) {
     return refuse("metadata", "there is too much of it");
   }
   return std::optional<SecretMetadata>(std::move(metadata));
-}
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 json binding_value(const SecretInfo& secret) {

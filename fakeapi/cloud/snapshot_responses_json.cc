@@ -3,16 +3,13 @@
 #include "fakeapi/cloud/api_error.h"
 #include "fakeapi/cloud/responses.h"
 #include "fakeapi/cloud/snapshot_responses.h"
+#include "fakeapi/cloud/values_json.h"
 
 namespace fakeapi::cloud {
 
 namespace {
 
 using json = nlohmann::ordered_json;
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 json snapshot_value(const SnapshotInfo& info) {
   return {{"snapshotID", snapshot_reference(info)}, {"names", json(info.as_template.names)}};

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fakeapi/cloud/values_json.h"
 #include "fakeapi/cloud/volume_bodies.h"
 
 namespace fakeapi::cloud {
@@ -19,29 +20,6 @@ constexpr std::uint64_t kLargestGib = 4096;
 constexpr std::uint64_t kMostInodes = 1ULL << 31U;
 constexpr std::size_t kLongestName = 255;
 constexpr std::uint64_t kMaxUint32 = std::numeric_limits<std::uint32_t>::max();
-
-base::Failure refuse(std::string_view path, std::string_view reason) {
-  return base::fail(Errc::kInvalidArgument,
-                    "validation error: request body has an error: Error at \"/" +
-                        std::string(path) + "\": " + std::string(reason));
-}
-
-Result<json> read_object(std::string_view body) {
-  json value = json::parse(body, nullptr, false);
-  if (value.is_discarded()) {
-    return base::fail(Errc::kInvalidArgument, "Error when parsing request: it is not JSON");
-  }
-  if (!value.is_object()) return refuse("", "value must be an object");
-  return value;
-}
-
-Result<std::string> text(const json& object, const char* name) {
-  auto found = object.find(name);
-  if (found == object.end())
-    return refuse(name, "property \"" + std::string(name) + "\" is missing");
-  if (!found->is_string()) return refuse(name, "value must be a string");
-  return found->get<std::string>();
-}
 
 Result<std::optional<std::uint64_t>> number(const json& object,
                                             const char* name,
@@ -77,10 +55,6 @@ bool is_name(const std::string& name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-';
   });
-}
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 json volume_value(const VolumeInfo& volume, bool with_token) {
