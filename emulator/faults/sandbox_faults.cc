@@ -27,38 +27,17 @@ bool stands_alone(Type type) {
 
 }  // namespace
 
-// Held while something changes.
-class SandboxFaults::Turn {
- public:
-  explicit Turn(SandboxFaults& owner) : owner_(owner) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() {
-    owner_.changing_ = false;
-    owner_.turn_ended_.cancel();
-  }
-
- private:
-  SandboxFaults& owner_;
-};
-
 SandboxFaults::SandboxFaults(asio::any_io_executor executor, base::Clock& clock, FaultRules& rules)
     : clock_(clock),
       rules_(rules),
-      turn_ended_(executor, kNoEnd),
+      turns_(executor),
       deadline_changed_(executor, kNoEnd),
       tasks_(executor) {}
-
-asio::awaitable<void> SandboxFaults::take_turn() {
-  while (changing_) co_await turn_ended_.async_wait(base::kUse);
-  changing_ = true;
-}
 
 base::Task<std::optional<StandingFault>> SandboxFaults::inflict(std::string sandbox,
                                                                 SandboxFault fault) {
   using Answer = base::Result<std::optional<StandingFault>>;
-  co_await take_turn();
-  Turn turn(*this);
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   if (!exists(sandbox)) co_return not_found(sandbox);
   prune();
   if (lasts(fault.type) && items_.size() >= FaultRules::kMostRules) {
@@ -158,21 +137,18 @@ base::Task<std::size_t> SandboxFaults::end_all(std::vector<std::string> ids) {
 }
 
 base::Task<std::size_t> SandboxFaults::heal(std::string sandbox) {
-  co_await take_turn();
-  Turn turn(*this);
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   if (!exists(sandbox)) co_return not_found(sandbox);
   co_return co_await end_all(ids_of(sandbox));
 }
 
 base::Task<std::size_t> SandboxFaults::heal_all() {
-  co_await take_turn();
-  Turn turn(*this);
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   co_return co_await end_all(ids_of(""));
 }
 
 base::Task<bool> SandboxFaults::remove(std::string id) {
-  co_await take_turn();
-  Turn turn(*this);
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   auto ids = ids_of("");
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) co_return false;
   SANDLOT_CO_CHECK(co_await end(std::move(id)));
@@ -253,8 +229,7 @@ asio::awaitable<void> SandboxFaults::expire() {
       next = std::min(next, *item.standing.until);
     }
     if (!due.empty()) {
-      co_await take_turn();
-      Turn turn(*this);
+      auto turn = co_await turns_.take();
       auto ended = co_await end(due);
       if (ended) continue;
       base::log::error("fault.not_ended", {{"fault", due}, {"error", ended.error().message()}});

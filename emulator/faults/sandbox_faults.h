@@ -19,6 +19,7 @@
 #include "emulator/base/async.h"
 #include "emulator/base/clock.h"
 #include "emulator/base/task_group.h"
+#include "emulator/base/turns.h"
 #include "emulator/faults/fault_rules.h"
 #include "netfilter/domain_pattern.h"
 
@@ -121,7 +122,6 @@ class SandboxFaults {
     unsigned container = 0;
     std::vector<netfilter::DomainPattern> patterns;
   };
-  class Turn;
 
   base::Task<> act(std::string sandbox, SandboxFault fault);
   base::Task<> undo(std::string sandbox, SandboxFaultType type, std::string id);
@@ -131,15 +131,13 @@ class SandboxFaults {
   void prune();
   void drop(std::string_view id);
   std::vector<std::string> ids_of(std::string_view sandbox);
-  boost::asio::awaitable<void> take_turn();
   boost::asio::awaitable<void> expire();
 
   base::Clock& clock_;
   FaultRules& rules_;
   SandboxActions actions_;
   std::list<Item> items_;
-  bool changing_ = false;
-  boost::asio::steady_timer turn_ended_;
+  base::Turns turns_;  // of whatever changes something
   boost::asio::steady_timer deadline_changed_;
   bool expiring_ = false;
   bool stopping_ = false;

@@ -12,7 +12,7 @@ using base::Result;
 using base::Task;
 
 Task<cloud::VolumeInfo> VolumeStore::set_quota(std::string id, cloud::VolumeQuota quota) {
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   SANDLOT_CO_TRY(VolumeRecord record, co_await find(id));
   if (!record.quota) {
     co_return base::fail(Errc::kInvalidArgument,

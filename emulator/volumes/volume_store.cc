@@ -110,7 +110,7 @@ Task<cloud::VolumeInfo> VolumeStore::describe(VolumeRecord record) {
 }
 
 Task<cloud::VolumeInfo> VolumeStore::create(cloud::NewVolume wanted) {
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   if (co_await find_by_name(wanted.name)) {
     co_return base::fail(Errc::kAlreadyExists,
                          "Volume with name '" + wanted.name + "' already exists");
@@ -166,7 +166,7 @@ std::vector<VolumeStore::SandboxPtr> VolumeStore::users_of(const std::string& vo
 }
 
 Task<> VolumeStore::remove(std::string id) {
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   SANDLOT_CO_TRY(VolumeRecord record, co_await find(id));
   auto users = users_of(record.name);
   if (!users.empty()) {
@@ -227,7 +227,7 @@ Task<VolumeStore::SandboxPtr> VolumeStore::attach(SandboxAccess access,
     sandboxes_.push_back(sandbox);
     co_return sandbox;
   }
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   SANDLOT_CO_CHECK(co_await check(mounts));
   sandboxes_.push_back(sandbox);
   // What is mounted inside another one comes after it; shown is the order of the request.
@@ -252,7 +252,7 @@ VolumeStore::SandboxPtr VolumeStore::keep(std::string sandbox_id,
 }
 
 Task<> VolumeStore::mount(SandboxPtr sandbox, cloud::VolumeMount mount) {
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   SANDLOT_CO_TRY(VolumeRecord record, co_await find_by_name(mount.name));
   if (std::string problem = cloud::mount_path_problem(mount.path); !problem.empty()) {
     co_return base::fail(Errc::kInvalidArgument, std::move(problem));
@@ -264,7 +264,7 @@ Task<> VolumeStore::mount(SandboxPtr sandbox, cloud::VolumeMount mount) {
 }
 
 Task<> VolumeStore::unmount(SandboxPtr sandbox, std::string path, bool force) {
-  SANDLOT_CO_TRY(Turn turn, co_await turns_.take());
+  SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   auto found = std::find_if(sandbox->items.begin(), sandbox->items.end(),
                             [&](const auto& item) { return item.mount.path == path; });
   if (found == sandbox->items.end()) {

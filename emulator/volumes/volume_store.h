@@ -13,9 +13,9 @@
 #include "emulator/base/async.h"
 #include "emulator/base/clock.h"
 #include "emulator/base/task_group.h"
+#include "emulator/base/turns.h"
 #include "emulator/volumes/catalogue.h"
 #include "emulator/volumes/sandbox_mounts.h"
-#include "emulator/volumes/turns.h"
 #include "emulator/volumes/volume_disk.h"
 #include "fakeapi/cloud/volume_mounts.h"
 #include "fakeapi/cloud/volume_service.h"
@@ -83,7 +83,7 @@ class VolumeStore final : public fakeapi::cloud::VolumeService {
   std::unique_ptr<Catalogue> catalogue_;
   VolumeDisk disk_;
   std::vector<std::weak_ptr<SandboxMounts>> sandboxes_;
-  Turns turns_;  // of whatever changes something
+  base::Turns turns_;  // of whatever changes something
   base::TaskGroup tasks_;
   base::BlockingPool thread_{1};  // disk_'s; joined first
   base::BlockingPool deleter_{1};

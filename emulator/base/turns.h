@@ -1,5 +1,5 @@
 // One after the other: whoever holds a Turn may change things, the next one waits for its end. For
-// coroutines of one executor; used by VolumeStore.
+// coroutines of one executor. take() never fails.
 #pragma once
 
 #include <utility>
@@ -9,7 +9,7 @@
 
 #include "emulator/base/async.h"
 
-namespace emulator::volumes {
+namespace base {
 
 class Turns;
 
@@ -29,8 +29,8 @@ class Turns {
   explicit Turns(boost::asio::any_io_executor executor)
       : ended_(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
 
-  base::Task<Turn> take() {
-    while (taken_) co_await ended_.async_wait(base::kUse);
+  Task<Turn> take() {
+    while (taken_) co_await ended_.async_wait(kUse);
     taken_ = true;
     co_return Turn(*this);
   }
@@ -47,4 +47,4 @@ inline Turn::~Turn() {
   turns_->ended_.cancel();
 }
 
-}  // namespace emulator::volumes
+}  // namespace base
