@@ -33,7 +33,10 @@ const count = (kind) => (event) => {
   if (kind === 'failed') broken.add(isFile ? event.name : event.file)
   if (event.skip || event.todo) counts.skipped++
   else counts[kind]++
-  if (kind === 'failed') failures.push(event.name)
+  if (kind === 'failed') {
+    const { error } = event.details ?? {}
+    failures.push(`${event.name}: ${String((error?.cause ?? error)?.message ?? error).split('\n').filter(Boolean).slice(0, 4).join(' / ').slice(0, 300)}`)
+  }
 }
 stream.on('test:pass', count('passed'))
 stream.on('test:fail', count('failed'))

@@ -96,7 +96,7 @@ for path in (paths["purelib"], paths["scripts"]):
     await out(s, `cd /tmp && git init -q --bare served.git && touch served.git/git-daemon-export-ok
       git daemon --reuseaddr --base-path=/tmp --enable=receive-pack --listen=127.0.0.1 --port=9419 --detach --pid-file=/tmp/git.pid
       git -C /tmp init -q work && cd work && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m one
-      for i in 1 2 3 4 5 6 7 8 9; do git push -q git://127.0.0.1:9419/served.git HEAD:main 2>/dev/null && break; sleep 0.1; done
+      for i in $(seq 100); do git push -q git://127.0.0.1:9419/served.git HEAD:main 2>/dev/null && break; sleep 0.1; done
       kill "$(cat /tmp/git.pid)"; git -C /tmp/served.git log --format=%s main | grep -q one`)
   })
   holds('5.6', 'terminfo of `xterm-256color`', 'there', async (s) => assert.equal(await out(s, 'TERM=xterm-256color tput colors'), '256\n'))

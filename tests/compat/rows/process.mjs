@@ -121,7 +121,7 @@ area('Start: output and end', { seconds: 5 }, (row) => {
   row('2.4', 'a grandchild with its own stdout', that('the end does not wait'), async (s) => {
     const started = Date.now()
     await s.run('sleep 30 > /dev/null 2>&1 &')
-    assert.ok(Date.now() - started < 5000)
+    assert.ok(Date.now() - started < 20_000)
   })
   for (const signal of ['SIGNAL_SIGKILL', 'SIGNAL_SIGTERM']) {
     row('2.4', `${signal} while a grandchild holds stdout`, that('the end is not held back'), async (s) => {
@@ -129,7 +129,7 @@ area('Start: output and end', { seconds: 5 }, (row) => {
       await s.process('SendSignal', { process: { pid }, signal })
       const started = Date.now()
       await call.rest_of()
-      assert.ok(Date.now() - started < 3000)
+      assert.ok(Date.now() - started < 20_000)
     })
   }
   row('2.4', 'a client that does not read', that('the process waits; nothing is lost when it reads on'), async (s) => {
@@ -155,16 +155,16 @@ area('Start: output and end', { seconds: 5 }, (row) => {
     await s.process('SendSignal', { process: { pid }, signal: 9 })
   })
   row('2.4, 9.7', '`Connect-Timeout-Ms` expires', that('`deadline_exceeded`; that pid is killed, its children are not'), async (s) => {
-    const { call, pid } = await s.background('sleep 61 & echo $!; wait', { headers: { 'Connect-Timeout-Ms': '400' } })
+    const { call, pid } = await s.background('sleep 61 & echo $!; wait', { headers: { 'Connect-Timeout-Ms': '2000' } })
     const child = decode((await call.next()).event.data.stdout).trim()
     rpc('deadline_exceeded', 'context deadline exceeded').verify(await call.rest_of())
-    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1, 5000)
+    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1)
     assert.equal((await s.run(`kill -0 ${child} && kill ${child}`)).end.exitCode, undefined)
   })
   row('2.4', '`Connect-Timeout-Ms` of a client that has left', that('the process is killed all the same'), async (s) => {
-    const { call, pid } = await s.background('sleep 60', { headers: { 'Connect-Timeout-Ms': '700' } })
+    const { call, pid } = await s.background('sleep 60', { headers: { 'Connect-Timeout-Ms': '1500' } })
     call.leave()
-    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1, 5000)
+    await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1)
   })
 })
 
@@ -273,7 +273,7 @@ area('List, input, signals', {}, (row) => {
     assert.ok([`process with pid ${pid} not found`, 'error sending signal: os: process already finished'].includes(reply.json.message), reply.text)
   })
   row('2.5', '`SendSignal` to a command that has ended while a grandchild holds its stdout', rpc('internal', 'error sending signal: os: process already finished'), async (s) => {
-    const { call, pid } = await running(s, 'sleep 3 & echo $!')
+    const { call, pid } = await running(s, 'sleep 60 & echo $!')
     const child = decode((await call.next()).event.data.stdout).trim()
     await eventually('it is gone', async () => (await s.run(`kill -0 ${pid}`)).end.exitCode === 1)
     const reply = await s.process('SendSignal', { process: { pid }, signal: 15 })
@@ -340,7 +340,7 @@ area('Connect to a process', { seconds: 32 }, (row) => {
     const { call, pid } = await s.background('sleep 60')
     const other = await s.connect({ process: { pid } }, { headers: { 'Keepalive-Ping-Interval': '1' } })
     await other.next()
-    assert.deepEqual(await other.next(3000), { event: { keepalive: {} } })
+    assert.deepEqual(await other.next(), { event: { keepalive: {} } })
     other.leave()
     call.leave()
     await s.process('SendSignal', { process: { pid }, signal: 9 })
@@ -350,11 +350,11 @@ area('Connect to a process', { seconds: 32 }, (row) => {
     assert.equal((await s.process('List')).text, '{}')
     const reply = await rest_of(s.connect({ process: { pid } }))
     assert.deepEqual(reply.messages, [{ event: { start: { pid } } }, { event: { end: { exitCode: 7, exited: true, status: 'exit status 7', error: 'exit status 7' } } }])
-    await pause(28_000)
+    await pause(23_000)
     assert.equal((await rest_of(s.connect({ process: { pid } }))).messages.length, 2)
-    await pause(3_000)
+    await pause(9_000)
     rpc('not_found', `process with pid ${pid} not found`).verify(await rest_of(s.connect({ process: { pid } })))
-  }, { deadlineMs: 40_000 })
+  }, { deadlineMs: 80_000 })
 })
 
 area('Terminals', {}, (row) => {
@@ -408,7 +408,8 @@ area('Terminals', {}, (row) => {
     assert.equal((await other.rest_of()).messages.at(-1).event.end.status, 'exit status 0')
   })
   row('2.5', 'Ctrl-C typed', that('ends what runs, not the shell'), async (s) => {
-    const { call, pid } = await s.background(terminal('trap "echo interrupted" INT; sleep 60; echo after'))
+    const { call, pid } = await s.background(terminal('trap "echo interrupted" INT; echo ready; sleep 60; echo after'))
+    await eventually('it is ready', async () => decode((await call.next())?.event?.data?.pty ?? '').includes('ready'))
     await pause(200)
     await s.process('SendInput', { process: { pid }, input: { pty: encode('\x03') } })
     assert.match(outcome(await call.rest_of()).pty, /interrupted\r\nafter\r\n$/)

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import net from 'node:net'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { eventually } from '../../sdk/support/sandbox.mjs'
 import { area, that } from '../support/table.mjs'
 import { shell } from '../support/sandbox.mjs'
@@ -41,7 +43,7 @@ area('Robustness: bytes that no client sends', { seconds: 12 }, (row) => {
     const { agent } = s
     await attack(s, target)
     assert.equal(await status(), 204)
-    await eventually(() => `the agent holds ${s.descriptors()} descriptors, before ${before}`, () => s.descriptors() <= before, 3000)
+    await eventually(() => `the agent holds ${s.descriptors()} descriptors, before ${before}`, () => s.descriptors() <= before)
     s.agentPid = undefined
     assert.equal(s.agent, agent, 'another agent')
   }, { deadlineMs: 40_000, ...options })
@@ -76,7 +78,7 @@ area('Robustness: bytes that no client sends', { seconds: 12 }, (row) => {
     ['a broken percent encoding', 'GET /files?path=%zz%f HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 4/],
   ]) {
     survives(words, status ? 'an error' : 'an error or a closed connection', async (s, target) => {
-      const reply = await raw(target, bytes, { end: true, quietMs: 3000 })
+      const reply = await raw(target, bytes, { end: true })
       assert.ok(reply.closed, 'it is still open')
       if (status) assert.match(reply.text.slice(0, 60), status)
     })
@@ -123,8 +125,7 @@ area('Robustness: bytes that no client sends', { seconds: 12 }, (row) => {
     assert.ok(reply.endFrame, `flags ${flags}`)
   }))
   survives('a gzip bomb in an envelope and in a unary body', '`resource_exhausted`, in bounded memory', async (s, target) => {
-    const { gzipSync } = await import('node:zlib')
-    const bomb = gzipSync(Buffer.alloc(200 << 20, ' '), { level: 9 })
+    const bomb = await promisify(gzip)(Buffer.alloc(200 << 20, ' '), { level: 9 }) // not here: other rows run meanwhile
     const reply = await unary(target, 'filesystem.Filesystem/Stat', bomb, { headers: { 'Content-Encoding': 'gzip' } })
     assert.equal(reply.json.code, 'resource_exhausted', reply.text)
     const streamed = await (await stream(target, 'process.Process/Start', envelope(bomb, 1), { headers: { 'Connect-Content-Encoding': 'gzip' } })).rest_of()

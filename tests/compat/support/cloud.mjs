@@ -57,7 +57,7 @@ export async function done(status, ...args) {
 export const unused = (prefix) => `${prefix}-${randomBytes(6).toString('hex')}`
 
 // About now plus so many seconds, of a time in an answer.
-export function inSeconds(text, seconds, slack = 5) {
+export function inSeconds(text, seconds, slack = 10) {
   const off = (Date.parse(text) - Date.now()) / 1000 - seconds
   assert.ok(Math.abs(off) < slack, `${text} is ${off.toFixed(1)} s off`)
 }

@@ -39,7 +39,7 @@ export function exchange(target, { method = 'GET', path = '/', headers = {}, bod
 }
 
 // Raw bytes in, everything that comes back until the other side closes (or `quietMs` pass without a byte) out.
-export function raw(target, bytes, { quietMs = 1000, end = false } = {}) {
+export function raw(target, bytes, { end = false, quietMs = end ? 15_000 : 1000 } = {}) {
   return new Promise((resolve) => {
     const pieces = []
     const socket = net.connect(target.socketPath ? { path: target.socketPath } : { host: '127.0.0.1', port: target.port })
