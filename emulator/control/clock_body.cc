@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
 #include "emulator/config/units.h"
 
 namespace emulator::control {
@@ -33,7 +34,7 @@ base::Result<std::chrono::milliseconds> step(const Json& value) {
 }  // namespace
 
 base::Result<ClockChange> parse_clock_change(std::string_view body) {
-  Json object = Json::parse(body, nullptr, false);
+  Json object = base::parse_json<Json>(body);
   if (!object.is_object() || object.empty()) {
     return base::fail(Errc::kInvalidArgument,
                       R"(expected {"advance": "5m"}, {"freeze": true} or {"reset": true})");

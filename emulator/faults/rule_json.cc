@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
 #include "netfilter/bandwidth.h"
 #include "netfilter/domain_pattern.h"
 
@@ -206,7 +207,7 @@ std::string dump(const Json& json) {
 }  // namespace
 
 Result<Rule> parse_rule(std::string_view body) {
-  Json object = Json::parse(body, nullptr, false);
+  Json object = base::parse_json<Json>(body);
   if (!object.is_object()) {
     return base::fail(Errc::kInvalidArgument,
                       R"(expected an object such as {"path": "/sandboxes", "status": 503})");
@@ -229,7 +230,7 @@ Result<Rule> parse_rule(std::string_view body) {
 
 Result<SandboxFault> parse_sandbox_fault(std::string_view body) {
   using Type = SandboxFaultType;
-  Json object = Json::parse(body, nullptr, false);
+  Json object = base::parse_json<Json>(body);
   if (!object.is_object() || !object.contains("type") || !object["type"].is_string()) {
     return base::fail(Errc::kInvalidArgument, R"(expected {"type": "freeze"} or its like)");
   }

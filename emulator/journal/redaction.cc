@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
+
 namespace emulator::journal {
 
 namespace {
@@ -88,7 +90,7 @@ std::string redact_target(std::string_view target) {
 std::string redact_body(std::string_view body, std::size_t size) {
   if (size == 0) return {};
   if (size > kLargestBody || body.size() != size) return size_text(size);
-  Json value = Json::parse(body, nullptr, false);
+  Json value = base::parse_json<Json>(body);
   if (value.is_discarded()) return size_text(size);
   redact(value, false);
   std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
 #include "emulator/base/log.h"
 #include "fakeapi/cloud/api_error.h"
 #include "fakeapi/cloud/bodies.h"
@@ -184,6 +185,9 @@ Result<Fields> read_fields(std::string_view body) {
   if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     return base::fail(Errc::kInvalidArgument,
                       "validation error: request body has an error: value is required but missing");
+  }
+  if (base::nested_too_deep(body)) {
+    return base::fail(Errc::kInvalidArgument, "Error when parsing request: it is nested too deep");
   }
   try {
     return Fields(json::parse(body));

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
 #include "fakeapi/cloud/bodies.h"
 #include "fakeapi/cloud/limits.h"
 #include "fakeapi/cloud/snapshot_bodies.h"
@@ -20,7 +21,7 @@ class Body {
  public:
   explicit Body(std::string_view text) {
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) text = "{}";
-    object_ = json::parse(text, nullptr, false);
+    object_ = base::parse_json<json>(text);
     if (object_.is_discarded()) {
       error_ = base::Error(Errc::kInvalidArgument, "Error when parsing request: invalid JSON");
     } else if (!object_.is_object()) {

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
+
 namespace fakeapi::cloud {
 
 using base::Errc;
@@ -16,7 +18,7 @@ base::Failure refuse(std::string_view path, std::string_view reason) {
 
 // What the parser would say quotes the body.
 Result<json> read_object(std::string_view body) {
-  json value = json::parse(body, nullptr, false);
+  json value = base::parse_json<json>(body);
   if (value.is_discarded()) {
     return base::fail(Errc::kInvalidArgument, "Error when parsing request: it is not JSON");
   }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/ids.h"
+#include "emulator/base/json.h"
 #include "emulator/base/posix.h"
 #include "fakeapi/envd/directory_tree.h"
 #include "fakeapi/envd/exit_words.h"
@@ -53,7 +54,7 @@ tl::unexpected<HttpError> os_failure(const std::string& what, int error) {
 
 tl::expected<Composition, HttpError> parse_composition(const std::string& text,
                                                        SandboxState& state) {
-  json body = json::parse(text, nullptr, false);
+  json body = base::parse_json<json>(text);
   if (!body.is_object()) return failure(400, "error parsing request body: invalid JSON");
   std::optional<std::string> username;
   if (auto found = body.find("username"); found != body.end() && found->is_string()) {

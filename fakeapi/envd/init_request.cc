@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
 #include "fakeapi/envd/digits.h"
 
 namespace fakeapi::envd {
@@ -81,7 +82,7 @@ bool present(const json& object, const char* name) {
 }  // namespace
 
 base::Result<InitRequest> parse_init_request(std::string_view text) {
-  json body = text.empty() ? json::object() : json::parse(text, nullptr, false);
+  json body = text.empty() ? json::object() : base::parse_json<json>(text);
   if (!body.is_object()) return base::fail(Errc::kInvalidArgument, "not a JSON object");
   if (!well_formed(body)) return base::fail(Errc::kInvalidArgument, "a field has another type");
   InitRequest request;

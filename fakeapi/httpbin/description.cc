@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/base/json.h"
+
 namespace fakeapi::httpbin {
 
 using nlohmann::json;
@@ -57,7 +59,7 @@ std::string request_json(const http::RequestHead& head, std::string_view body) {
   value["data"] = is_form ? std::string_view() : body;
   value["form"] = is_form ? lists_of(http::parse_query(body)) : json::object();
   value["files"] = json::object();
-  json parsed = type.find("json") == std::string::npos ? json() : json::parse(body, nullptr, false);
+  json parsed = type.find("json") == std::string::npos ? json() : base::parse_json<json>(body);
   value["json"] = parsed.is_discarded() ? json() : std::move(parsed);
   return text_of(value);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { endpoint, refused } from '../../support/endpoint.mjs'
 import { frontDoor } from '../../support/sandbox.mjs'
 import { routes } from '../../support/sources.mjs'
+import { exchange } from '../../support/wire.mjs'
 
 const filled = (path) => path.replace(/\{\w+\}/g, 'abc')
 // Those that want the API's key.
@@ -44,6 +45,17 @@ endpoint([], 'Every endpoint', {}, (row) => {
   row.header('Allow', 'of a 405: the methods that there are', async (c) => assert.equal((await c.call('PUT', '/v2/sandboxes')).headers.allow, 'GET, POST'))
   row.call('401 comes before what is wrong with a request', (c) => c.limited(async (call) => refused(await call('POST', '/sandboxes', '{', { 'X-API-Key': undefined }), 401, '…')))
   row.error(413, 'a body beyond the limit', '…', (c) => c.call('POST', '/sandboxes', `{"templateID":"${'x'.repeat(17 << 20)}"}`))
+  row.error(400, 'JSON nested 100,000 deep, wherever an endpoint takes any', 'Error when parsing request: it is nested too deep', async (c) => {
+    const { id } = await c.shared()
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    for (const { method, path } of keyed.filter((one) => one.method !== 'GET')) {
+      const reply = await c.call(method, path.replace('{sandboxID}', method === 'DELETE' ? 'abc' : id).replace(/\{\w+\}/g, 'abc'), `{"network":${deep},"metadata":{"x":${deep}}}`)
+      assert.ok(reply.status >= 400 && reply.json.message, `${method} ${path}: ${reply.status} ${reply.text}`)
+    }
+    for (const path of ['faults', 'clock']) assert.equal((await exchange(frontDoor('localhost'), { method: 'POST', path: `/_sandlot/${path}`, body: `{"a":${deep}}` })).status, 400, path)
+    assert.equal((await c.detail(await c.shared())).state, 'running')
+    return c.call('POST', '/sandboxes', `{"templateID":"base","network":{"x":${deep}}}`)
+  }, { differs: 'the cloud goes down to 10,000 levels, Sandlot to 512' })
   row.call('a body in chunks is a body', async (c) => {
     const reply = await c.done(201, 'POST', '/sandboxes', ['{"templateID"', ':"base"}'])
     c.adopt(reply.json)
