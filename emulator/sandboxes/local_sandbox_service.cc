@@ -90,6 +90,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create(cloud::NewSandbox req
 }
 
 base::Task<TemplatePtr> LocalSandboxService::find_template(std::string reference) {
+  reference = cloud::plain_name(reference);
   // The built-in ones live as long as the emulator.
   if (const Template* item = templates_.find(reference)) {
     // For the tag: they have `default` alone.

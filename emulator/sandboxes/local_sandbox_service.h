@@ -293,8 +293,6 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   static void begin_files(Sandbox& sandbox, const Blank& fresh);
   PausedRecord record_of(const Sandbox& sandbox) const;
   base::Task<> write_down(SandboxPtr sandbox, bool files_only);
-  // The row of a paused one, if it has any, says what has changed. kNoSpace: it does not.
-  base::Task<> write_again(SandboxPtr sandbox);
   base::Task<> strike_out(SandboxPtr sandbox);
   boost::asio::awaitable<void> end_container(SandboxPtr sandbox);
   base::Task<> revive(SandboxPtr sandbox);

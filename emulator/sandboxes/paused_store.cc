@@ -35,15 +35,6 @@ base::Task<> PausedStore::save(PausedRecord record, base::TimePoint now) {
   co_return Result<>();
 }
 
-base::Task<> PausedStore::change(PausedRecord record) {
-  auto parameters = values(record.files, encode(record), record.info.sandbox_id);
-  auto changed = co_await database_.exec(
-      "UPDATE paused_sandboxes SET files = ?, body = ? WHERE sandbox_id = ?",
-      std::move(parameters));
-  if (!changed) co_return base::fail(std::move(changed).error());
-  co_return Result<>();
-}
-
 base::Task<> PausedStore::remove(std::string id) {
   auto removed = co_await database_.exec("DELETE FROM paused_sandboxes WHERE sandbox_id = ?",
                                          values(std::move(id)), kDurability);

@@ -19,8 +19,6 @@ class PausedStore {
 
   // Durable when it returns. kNoSpace: nothing was written.
   base::Task<> save(PausedRecord record, base::TimePoint now);
-  // Another body for a sandbox that is there; nothing to do for one that is not. Errors as of save.
-  base::Task<> change(PausedRecord record);
   // Fine when there is none.
   base::Task<> remove(std::string id);
   // Blocking, at the start: takes over the sandboxes of dead emulators, with their files. One whose

@@ -14,17 +14,15 @@ using base::Errc;
 
 base::Task<> LocalSandboxService::set_timeout(std::string id, std::chrono::seconds timeout) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(id));
-  // Its row may be on its way, with the old end.
-  if (sandbox->state == State::kPausing || sandbox->state == State::kResetting) {
+  if (sandbox->state == State::kResetting) {  // it may be paused afterwards
     SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
   }
-  const base::TimePoint before = sandbox->info.end_at;
-  const base::TimePoint wanted = clock_.now() + timeout;
-  sandbox->info.end_at = wanted;
+  if (sandbox->state == State::kPausing || sandbox->state == State::kPaused) {
+    co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" is paused");
+  }
+  sandbox->info.end_at = clock_.now() + timeout;
   expire_sooner();
-  auto written = co_await write_again(sandbox);
-  if (!written && sandbox->info.end_at == wanted) sandbox->info.end_at = before;
-  co_return written;
+  co_return base::Result<>();
 }
 
 base::Result<> LocalSandboxService::check_room(std::size_t more) const {

@@ -53,12 +53,6 @@ base::Task<> LocalSandboxService::write_down(SandboxPtr sandbox, bool files_only
   co_return saved;
 }
 
-base::Task<> LocalSandboxService::write_again(SandboxPtr sandbox) {
-  if (!sandbox->written_down) co_return base::Result<>();
-  PausedRecord record = record_of(*sandbox);
-  co_return co_await hooks_.paused->change(std::move(record));
-}
-
 base::Task<> LocalSandboxService::strike_out(SandboxPtr sandbox) {
   if (!sandbox->written_down) co_return base::Result<>();
   sandbox->written_down = false;

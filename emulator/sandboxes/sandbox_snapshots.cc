@@ -26,6 +26,7 @@ cloud::SnapshotInfo LocalSandboxService::info_of(const SnapshotRecord& record) {
   cloud::SnapshotInfo info;
   info.as_template.template_id = record.id;
   info.as_template.build_id = record.build_id;
+  info.as_template.is_snapshot = true;
   info.as_template.names = record.names;
   info.as_template.cpu_count = record.limits.cpu_count;
   info.as_template.memory_mb = record.limits.memory_mb;
@@ -129,8 +130,14 @@ base::Task<cloud::Cloned> LocalSandboxService::clone(std::string sandbox_id,
   if (request.fork && sandbox->state != State::kRunning) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + sandbox_id + "\" is paused");
   }
-  // Before anything is copied.
-  SANDLOT_CO_CHECK(check_room(request.strict ? static_cast<std::size_t>(request.count) : 1));
+  // Before anything is copied. Of forks each says for itself that there is no room.
+  if (!request.fork) {
+    SANDLOT_CO_CHECK(check_room(request.strict ? static_cast<std::size_t>(request.count) : 1));
+  } else if (max_running_ && static_cast<std::size_t>(request.count) >= *max_running_) {
+    co_return base::fail(Errc::kInvalidArgument,
+                         "Count must be lower than the maximum number of concurrent sandboxes (" +
+                             std::to_string(*max_running_) + ")");
+  }
   SANDLOT_CO_CHECK(co_await bind_secrets(names_of(sandbox->secrets)));
   cloud::NewSandbox wanted;
   const cloud::SandboxInfo& info = sandbox->info;

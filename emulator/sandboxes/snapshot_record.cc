@@ -4,10 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fakeapi/cloud/templates.h"
+
 namespace emulator::sandboxes {
 
 using base::Errc;
 using nlohmann::json;
+namespace cloud = fakeapi::cloud;
 
 namespace {
 
@@ -16,7 +19,7 @@ constexpr std::size_t kLongestName = 128;
 bool is_name(std::string_view text, std::string_view more) {
   return !text.empty() && text.size() <= kLongestName &&
          std::all_of(text.begin(), text.end(), [&](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                   more.find(c) != std::string_view::npos;
          });
 }
@@ -35,12 +38,15 @@ base::Result<std::string> full_name(std::string_view reference) {
     tag = name.substr(colon + 1);
     name = name.substr(0, colon);
   }
-  if (!is_name(team, "-_") || !is_name(name, "-_") || !is_name(tag, "-_.")) {
+  std::string plain = cloud::plain_name(name);
+  std::string plain_tag = cloud::plain_name(tag);
+  if (!is_name(cloud::plain_name(team), "-_") || !is_name(plain, "-_") ||
+      !is_name(plain_tag, "-_.")) {
     return base::fail(Errc::kInvalidArgument,
                       "Invalid snapshot name: '" + std::string(reference.substr(0, kLongestName)) +
                           "' (letters, digits, '-' and '_', with an optional ':tag')");
   }
-  return std::string(name) + ":" + std::string(tag);
+  return plain + ":" + plain_tag;
 }
 
 std::int64_t milliseconds(base::TimePoint time) {

@@ -19,7 +19,8 @@ http::Response preflight_response(const http::RequestHead& head) {
 
 void allow_any_origin(http::Headers& headers) {
   headers.add("Access-Control-Allow-Origin", "*");
-  headers.add("Access-Control-Expose-Headers", "X-Next-Token, X-Total-Running");
+  headers.add("Access-Control-Expose-Headers",
+              "X-Next-Token, X-Total-Running, Retry-After, X-Sandlot-Contents");
 }
 
 }  // namespace fakeapi::cloud

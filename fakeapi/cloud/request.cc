@@ -34,7 +34,10 @@ base::Task<std::string> read_body(http::ServerConnection& connection) {
 
 base::Result<std::string> sandbox_id(const http::PathParameters& path) {
   auto found = path.find("sandboxID");
-  std::string id = found == path.end() ? std::string() : found->second;
+  return sandbox_id(found == path.end() ? std::string() : found->second);
+}
+
+base::Result<std::string> sandbox_id(std::string id) {
   id.resize(std::min(id.find('-'), id.size()));
   if (!base::is_sandbox_id(id)) return base::fail(Errc::kInvalidArgument, "Invalid sandbox ID");
   return id;

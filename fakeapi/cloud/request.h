@@ -20,6 +20,8 @@ base::Task<std::string> read_body(http::ServerConnection& connection);
 // The sandbox of /sandboxes/{sandboxID}/...: lower-case letters and digits; "<id>-<anything>" of
 // old SDKs is cut at the first dash (contract-novita 7.5). kInvalidArgument "Invalid sandbox ID".
 base::Result<std::string> sandbox_id(const http::PathParameters& path);
+// The same of an id that stands elsewhere.
+base::Result<std::string> sandbox_id(std::string id);
 
 // The `domain` for this client: "" (null) when it came by a name of its own (Host "api.<domain>"),
 // because then it derives the sandboxes' hosts from that domain, port included; else the configured

@@ -85,7 +85,7 @@ json template_value(const TemplateSummary& summary) {
           {"buildStatus", "ready"},
           {"names", summary.names},
           {"aliases", std::move(aliases)},
-          {"templateType", "template_build"},
+          {"templateType", summary.is_snapshot ? "snapshot_template" : "template_build"},
           {"public", true},
           {"cpuCount", summary.cpu_count},
           {"memoryMB", summary.memory_mb},

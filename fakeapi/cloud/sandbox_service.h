@@ -81,6 +81,7 @@ struct TemplateSummary {
   std::string template_id;
   std::string build_id;
   std::vector<std::string> names;
+  bool is_snapshot = false;
   int cpu_count = 0;
   int memory_mb = 0;
   int disk_size_mb = 0;
@@ -107,8 +108,7 @@ class SandboxService {
   virtual base::Result<SandboxInfo> get(std::string_view id) const = 0;
   virtual base::Task<> kill(std::string id) = 0;
   // The end becomes now + timeout, sooner or later than before. 0 kills at once (or pauses, with
-  // auto_pause). One that is being paused is waited for. kNoSpace when the new end of a paused one
-  // cannot be written down: the old one stays.
+  // auto_pause). kNotFound for a paused one: it has no end until it goes on.
   virtual base::Task<> set_timeout(std::string id, std::chrono::seconds timeout) = 0;
   // Running: the end becomes the later of the old one and now + timeout. Paused: resumes with that
   // timeout. First of all, what `network` says replaces what the sandbox has (merged()); errors as

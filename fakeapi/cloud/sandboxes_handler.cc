@@ -146,7 +146,7 @@ Answer SandboxesHandler::set_timeout(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(std::chrono::seconds timeout, parse_timeout(body));
-  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  SANDLOT_CO_TRY(SandboxInfo before, find_running(id));
   auto changed = co_await service_.set_timeout(id, cap_timeout(timeout, before.metadata));
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
   co_return no_content();
@@ -157,8 +157,7 @@ Answer SandboxesHandler::refresh(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(std::chrono::seconds duration, parse_refresh(body));
-  SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
+  SANDLOT_CO_TRY(SandboxInfo before, find_running(id));
   if (before.end_at >= clock_.now() + duration) co_return no_content();
   auto changed = co_await service_.set_timeout(id, duration);
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
@@ -171,9 +170,8 @@ Answer SandboxesHandler::set_network(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(NetworkUpdate wanted, parse_network_update(body));
-  SANDLOT_CO_TRY(SandboxInfo before, find(id));
+  SANDLOT_CO_TRY(SandboxInfo before, find_running(id));
   if (network_immutable_) co_return Failure(network_is_fixed(id));
-  if (before.state == SandboxState::kPaused) co_return Failure(is_paused(id));
   auto changed =
       co_await service_.set_network(id, std::move(wanted.network), wanted.allow_internet_access);
   if (!changed) co_return Failure(translate(std::move(changed).error(), id));
@@ -248,6 +246,12 @@ Answer SandboxesHandler::unmount_volume(http::RoutedRequest request) {
 Result<SandboxInfo> SandboxesHandler::find(const std::string& id) const {
   auto info = service_.get(id);
   if (!info) return Failure(translate(std::move(info).error(), id));
+  return info;
+}
+
+Result<SandboxInfo> SandboxesHandler::find_running(const std::string& id) const {
+  SANDLOT_TRY(SandboxInfo info, find(id));
+  if (info.state == SandboxState::kPaused) return Failure(sandbox_not_found(id));
   return info;
 }
 

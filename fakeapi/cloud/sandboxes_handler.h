@@ -48,6 +48,8 @@ class SandboxesHandler {
  private:
   // The sandbox as it is now; kNotFound with the cloud's sentence.
   base::Result<SandboxInfo> find(const std::string& id) const;
+  // The same, and kNotFound for a paused one: the cloud looks among those that run.
+  base::Result<SandboxInfo> find_running(const std::string& id) const;
   // 404 for an unknown sandbox in the cloud's words, everything else as the service said it.
   static base::Error translate(base::Error error, const std::string& id);
   http::Response sandbox_response(int status,

@@ -41,9 +41,7 @@ std::string snapshot_template_json(const SnapshotInfo& info) {
   TemplatePage page;
   page.total = 1;
   std::span<const TemplateSummary> one(&info.as_template, 1);
-  json value = json::parse(template_page_json(one, page))["templates"][0];
-  value["templateType"] = "snapshot_template";
-  return text_of(value);
+  return text_of(json::parse(template_page_json(one, page))["templates"][0]);
 }
 
 std::string clone_json(const Cloned& cloned) {

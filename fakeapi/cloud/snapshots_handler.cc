@@ -37,6 +37,9 @@ struct SnapshotQuery {
 Result<SnapshotQuery> parse_query(std::string_view text) {
   SnapshotQuery query;
   query.sandbox = http::query_value(text, "sandboxID").value_or("");
+  if (!query.sandbox.empty()) {
+    SANDLOT_TRY(query.sandbox, sandbox_id(query.sandbox));
+  }
   query.name = http::query_value(text, "name").value_or("");
   if (auto limit = http::query_value(text, "limit")) {
     auto parsed = parse_limit(*limit);
@@ -50,15 +53,17 @@ Result<SnapshotQuery> parse_query(std::string_view text) {
 }
 
 // "snap", "team/snap", "snap:v1", or an id, with or without the tag.
-bool is_called(const SnapshotInfo& info, std::string_view wanted) {
+bool is_called(const SnapshotInfo& info, std::string_view name) {
+  const std::string plain = plain_name(name);
+  std::string_view wanted = plain;
   if (auto slash = wanted.find('/'); slash != std::string_view::npos) {
     wanted.remove_prefix(slash + 1);
   }
   bool tagged = wanted.find(':') != std::string_view::npos;
   const TemplateSummary& item = info.as_template;
   if (wanted == item.template_id || wanted == item.template_id + ":default") return true;
-  return std::any_of(item.names.begin(), item.names.end(), [&](const std::string& name) {
-    return tagged ? name == wanted : std::string_view(name).substr(0, name.find(':')) == wanted;
+  return std::any_of(item.names.begin(), item.names.end(), [&](const std::string& one) {
+    return tagged ? one == wanted : std::string_view(one).substr(0, one.find(':')) == wanted;
   });
 }
 

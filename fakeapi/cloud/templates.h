@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "emulator/base/result.h"
@@ -10,7 +11,10 @@
 
 namespace fakeapi::cloud {
 
-// By id, or by name with or without the tag "default" ("base", "base:default"). kNotFound with the
+// A name, an id or a part of one as the cloud keeps it: without spaces around, in lower case.
+std::string plain_name(std::string_view text);
+
+// By id, or by name with or without the tag "default" ("base", " BASE:default"). kNotFound with the
 // cloud's sentence ("template 'x' not found").
 base::Result<TemplateSummary> find_template(std::span<const TemplateSummary> templates,
                                             std::string_view reference);

@@ -97,7 +97,7 @@ Answer TemplatesHandler::list_pages(http::RoutedRequest request) {
 }
 
 Answer TemplatesHandler::get_alias(http::RoutedRequest request) {
-  std::string alias(request.path["alias"]);
+  const std::string alias = plain_name(request.path["alias"]);
   auto found = find_template(sorted(), alias);
   if (found) co_return json_response(200, template_alias_json(*found));
   SANDLOT_CO_TRY(auto snapshots, co_await list_snapshots());

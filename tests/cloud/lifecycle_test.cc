@@ -144,10 +144,11 @@ TEST_F(Lifecycle, RefreshExtendsButNeverShortens) {
   expect_error(post("/sandboxes/nobody/refreshes", R"({"duration":30})"), 404);
 }
 
-TEST_F(Lifecycle, RefreshOfAPausedSandboxIsAConflict) {
+TEST_F(Lifecycle, APausedSandboxIsNotThereForRefreshesAndTimeouts) {
   std::string id = create();
   post("/sandboxes/" + id + "/pause");
-  expect_error(post("/sandboxes/" + id + "/refreshes", R"({"duration":30})"), 409);
+  expect_error(post("/sandboxes/" + id + "/refreshes", R"({"duration":30})"), 404);
+  expect_error(post("/sandboxes/" + id + "/timeout", R"({"timeout":30})"), 404);
 }
 
 TEST_F(Lifecycle, APausedSandboxCanBeKilled) {

@@ -135,7 +135,7 @@ TEST_F(Network, PutKnowsUnknownAndPausedSandboxes) {
   expect_error(put("inobody", "{}"), 404);
   std::string id = create(R"("timeout":60)");
   EXPECT_EQ(post("/sandboxes/" + id + "/pause", "{}").status, 204);
-  expect_error(put(id, "{}"), 409);
+  expect_error(put(id, "{}"), 404);
 }
 
 TEST_F(Network, APrivateSandboxGetsATrafficTokenAndShowsTheOptionsAsSent) {

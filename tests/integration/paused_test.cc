@@ -112,12 +112,16 @@ TEST_P(Paused, WhatIsSaidOfAPausedOneIsThereAfterKillMinusNine) {
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     Json made = make_paused(emulator, GetParam());
     id = made.value("sandboxID", "");
+    // Neither while it is paused.
     EXPECT_EQ(emulator.api("POST", "/sandboxes/" + id + "/timeout", {{"timeout", 3000}}).status,
-              204);
-    // Not while it is paused.
+              404);
     HttpAnswer refused =
         emulator.api("PUT", "/sandboxes/" + id + "/network", {{"denyOut", {"1.1.1.1"}}});
-    EXPECT_EQ(refused.status, 409) << refused.body;
+    EXPECT_EQ(refused.status, 404) << refused.body;
+    // What a reset says that leaves it paused.
+    HttpAnswer reset =
+        emulator.api("POST", "/sandboxes/" + id + "/reset", {{"resume", false}, {"timeout", 3000}});
+    EXPECT_EQ(reset.status, 200) << reset.body;
     before = emulator.api("GET", "/sandboxes/" + id).json();
     EXPECT_NE(before.value("endAt", ""), made.value("endAt", ""));
     EXPECT_EQ(before["network"], made["network"]);

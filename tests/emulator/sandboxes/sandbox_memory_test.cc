@@ -176,37 +176,17 @@ TEST_F(SandboxMemoryTest, WhatRanAnewCanBePausedAgainUnderTheSameIds) {
   EXPECT_EQ(world.alive, 0);
 }
 
-TEST_F(SandboxMemoryTest, ANewEndOfAPausedOneIsInItsRowWhenTheCallReturns) {
+TEST_F(SandboxMemoryTest, APausedOneTakesNoNewEnd) {
   std::string id = make();
   ASSERT_TRUE(run(service->pause(id, true)));
-  ASSERT_TRUE(run(service->set_timeout(id, 1234s)));
-  EXPECT_EQ(service->get(id)->end_at, clock.now() + 1234s);
-  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 1234s);
-  refuse_rows(true);
-  EXPECT_FALSE(run(service->set_timeout(id, 55s)));
-  EXPECT_EQ(service->get(id)->end_at, clock.now() + 1234s) << "a call that is refused";
-  refuse_rows(false);
-  // A running one has no row to be written.
+  const auto before = service->get(id)->end_at;
+  auto refused = run(service->set_timeout(id, 1234s));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), base::Errc::kNotFound);
+  EXPECT_EQ(service->get(id)->end_at, before);
   ASSERT_TRUE(run(service->connect(id, 60s, std::nullopt)));
-  refuse_rows(true);
   EXPECT_TRUE(run(service->set_timeout(id, 77s)));
-  refuse_rows(false);
-  EXPECT_EQ(rows(), 0U);
-}
-
-TEST_F(SandboxMemoryTest, ANewEndOfOneThatIsBeingPausedIsNotLostToItsRow) {
-  std::string id = make();
-  world.freezing = 5ms;
-  bool paused_it = false;
-  asio::co_spawn(context, service->pause(id, true),
-                 [&](const std::exception_ptr&, const base::Result<>& result) {
-                   EXPECT_TRUE(result);
-                   paused_it = true;
-                 });
-  context.run_for(2ms);
-  ASSERT_TRUE(run(service->set_timeout(id, 1234s)));
-  EXPECT_TRUE(paused_it) << "it waits for the row";
-  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 1234s);
+  EXPECT_EQ(service->get(id)->end_at, clock.now() + 77s);
 }
 
 TEST_F(SandboxMemoryTest, AStartThatFailsLeavesTheNetworkThatItsRowNames) {

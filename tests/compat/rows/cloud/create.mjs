@@ -27,9 +27,9 @@ endpoint(kRoutes, 'create', { seconds: 6, sideBySide: 6 }, (row) => {
   })
   row.call('keys that nobody knows are ignored', async (c) => { await c.open({ nobodyKnowsThis: { a: 1 } }) })
 
-  row.body('templateID', 'the template: its name, its id, either with `:default`, a name with a team before it', async (c) => {
+  row.body('templateID', 'the template: its name, its id, either with `:default`, a name with a team before it; capitals and spaces around do not matter', async (c) => {
     const { templateID } = (await c.shared()).created
-    for (const reference of ['base', templateID, 'base:default', `${templateID}:default`]) {
+    for (const reference of ['base', templateID, 'base:default', `${templateID}:default`, ' BASE ', 'Base:Default']) {
       assert.equal((await c.open({ templateID: reference })).created.templateID, templateID)
     }
     const name = unused('of-a-team')

@@ -77,12 +77,16 @@ endpoint([], 'Every endpoint', {}, (row) => {
   row.call('at `api.<domain>`, at the domain and at 127.0.0.1 alike', async (c) => {
     for (const host of ['localhost', '127.0.0.1']) await c.done(200, 'GET', '/sandboxes', undefined, { target: frontDoor(host) })
   })
-  row.call('a browser may ask: a preflight is 204, and every answer has `Access-Control-Allow-Origin: *`', async (c) => {
+  row.call('a browser may ask: a preflight is 204, every answer has `Access-Control-Allow-Origin: *` and shows the headers of lists and `Retry-After`', async (c) => {
     const preflight = await c.done(204, 'OPTIONS', '/sandboxes', undefined, { headers: { Origin: 'http://localhost:5173', 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'x-api-key' } })
     assert.equal(preflight.headers['access-control-allow-origin'], '*')
     assert.match(preflight.headers['access-control-allow-methods'], /POST/)
     assert.equal(preflight.headers['access-control-allow-headers'], 'x-api-key')
-    for (const path of ['/sandboxes', '/nope']) assert.equal((await c.call('GET', path)).headers['access-control-allow-origin'], '*')
+    for (const path of ['/sandboxes', '/nope']) {
+      const { headers } = await c.call('GET', path)
+      assert.equal(headers['access-control-allow-origin'], '*')
+      for (const name of ['X-Next-Token', 'X-Total-Running', 'Retry-After']) assert.ok(headers['access-control-expose-headers'].includes(name), name)
+    }
   })
   row.error(429, 'a sandbox more than `--max-sandboxes`: create, connect, resume', '…', (c) => c.limited(async (call) => {
     const open = async () => (await call('POST', '/sandboxes', { templateID: 'base' })).json.sandboxID

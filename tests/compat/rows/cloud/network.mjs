@@ -61,7 +61,7 @@ endpoint('PUT /sandboxes/{sandboxID}/network', 'another policy', {}, (row) => {
   row.error(400, '`"allowOut":["example.com"]`', "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out to block all other traffic.", async (c) => put(c, await c.shared(), { allowOut: ['example.com'] }))
   row.error(400, '`"allowOut":"x"`', 'validation error: request body has an error: Error at "/allowOut": value must be an array', async (c) => put(c, await c.shared(), { allowOut: 'x' }))
   row.error(400, 'no body', 'validation error: request body has an error: value is required but missing', async (c) => put(c, await c.shared(), ''))
-  row.error(409, 'a paused one', 'Sandbox "…" is paused', async (c) => {
+  row.error(404, 'a paused one, as if it were not there', 'Sandbox "…" doesn\'t exist or you don\'t have access to it', async (c) => {
     const s = await c.open()
     await c.pause(s)
     return put(c, s, {})

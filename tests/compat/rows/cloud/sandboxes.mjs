@@ -255,6 +255,14 @@ endpoint('POST /sandboxes/{sandboxID}/timeout', 'how long it still lives', { sec
   row.error(400, 'no `timeout`', 'validation error: request body has an error: Error at "/timeout": property "timeout" is missing', async (c) => c.call('POST', `/sandboxes/${(await c.shared()).id}/timeout`, {}))
   row.error(400, '`"timeout":-1`', 'validation error: request body has an error: Error at "/timeout": number must be at least 0', async (c) => c.call('POST', `/sandboxes/${(await c.shared()).id}/timeout`, { timeout: -1 }))
   row.error(400, 'no body', 'validation error: request body has an error: value is required but missing', async (c) => c.call('POST', `/sandboxes/${(await c.shared()).id}/timeout`, ''))
+  row.error(404, 'a paused one, as if it were not there; its end stays', 'Sandbox "…" doesn\'t exist or you don\'t have access to it', async (c) => {
+    const s = await c.open()
+    await c.pause(s)
+    const { endAt } = await c.detail(s)
+    const reply = await c.call('POST', `/sandboxes/${s.id}/timeout`, { timeout: 500 })
+    assert.equal((await c.detail(s)).endAt, endAt)
+    return reply
+  })
   aboutOne(row, (c, id) => c.call('POST', `/sandboxes/${id}/timeout`, { timeout: 5 }))
 })
 
@@ -276,7 +284,7 @@ endpoint('POST /sandboxes/{sandboxID}/refreshes', 'at least so long', {}, (row) 
     }
   })
   row.error(400, '`"duration":3601`', 'validation error: request body has an error: Error at "/duration": number must be at most 3600', async (c) => c.call('POST', `/sandboxes/${(await c.shared()).id}/refreshes`, { duration: 3601 }))
-  row.error(409, 'a paused one', 'Sandbox "…" is paused', async (c) => {
+  row.error(404, 'a paused one, as if it were not there', 'Sandbox "…" doesn\'t exist or you don\'t have access to it', async (c) => {
     const s = await c.open()
     await c.pause(s)
     return c.call('POST', `/sandboxes/${s.id}/refreshes`, {})

@@ -35,6 +35,12 @@ endpoint('POST /sandboxes/{sandboxID}/snapshots', 'snapshot', {}, (row) => {
     assert.equal((await c.detail(s)).state, 'paused')
     await hasFile(await c.open({ templateID: snapshotID }))
   })
+  row.body('name', 'E2B: it is kept in lower case, without spaces around it', async (c) => {
+    const name = unused('Named')
+    const { json } = await c.snapshot(await c.shared(), { name: ` ${name}:V2 ` })
+    assert.deepEqual([json.snapshotID, json.names], [`${name.toLowerCase()}:v2`, [`${name.toLowerCase()}:v2`]])
+    await c.open({ templateID: `${name}:V2` })
+  })
   row.body('name', 'E2B: the name under which it can be used, with a tag or without', async (c) => {
     const s = await withFile(c)
     const name = unused('named')
@@ -81,10 +87,13 @@ endpoint('GET /snapshots', 'the snapshots', {}, (row) => {
   row.query('sandboxID', 'those of this sandbox', async (c) => {
     const { s, made } = await some(c)
     assert.equal((await list(c, { sandboxID: s.id })).json.length, made.length)
+    assert.equal((await list(c, { sandboxID: `${s.id}-6532622b` })).json.length, made.length)
     assert.deepEqual((await list(c, { sandboxID: 'nobody' })).json, [])
   })
-  row.query('name', 'E2B: those of this name; a tag narrows it; a team before it is ignored', async (c) => {
+  row.error(400, '`sandboxID` that is none', 'Invalid sandbox ID', (c) => c.call('GET', '/snapshots?sandboxID=NO_ID'))
+  row.query('name', 'E2B: those of this name; a tag narrows it; a team before it is ignored, and so are capitals', async (c) => {
     const { name } = await some(c)
+    assert.equal((await list(c, { name: ` ${name.toUpperCase()}` })).json.length, 2)
     assert.deepEqual(names(await list(c, { name })), [`${name}:v2`, `${name}:default`])
     assert.deepEqual(names(await list(c, { name: `${name}:v2` })), [`${name}:v2`])
     assert.equal((await list(c, { name: `team/${name}` })).json.length, 2)
@@ -239,13 +248,18 @@ endpoint('POST /sandboxes/{sandboxID}/fork', 'forks (E2B)', {}, (row) => {
   row.answer(['error', 'error.code', 'error.message'], 'of each that did not start, in place of `sandbox`', async (c) => {
     await c.limited(async (call) => {
       const { json: { sandboxID } } = await call('POST', '/sandboxes', { templateID: 'base' })
-      const reply = await call('POST', `/sandboxes/${sandboxID}/fork`, { count: 2 })
+      await call('POST', '/sandboxes', { templateID: 'base' })
+      const reply = await call('POST', `/sandboxes/${sandboxID}/fork`, { count: 1 })
       assert.equal(reply.status, 201)
-      assert.deepEqual(reply.json.map((one) => Object.keys(one)[0]), ['sandbox', 'error'])
-      assert.equal(reply.json[1].error.code, 429)
-      assert.ok(reply.json[1].error.message)
+      assert.deepEqual(reply.json.map((one) => Object.keys(one)), [['error']])
+      assert.equal(reply.json[0].error.code, 429)
+      assert.ok(reply.json[0].error.message)
     })
   })
+  row.error(400, '`"count"` as large as `--max-sandboxes`', 'Count must be lower than the maximum number of concurrent sandboxes (2)', (c) => c.limited(async (call) => {
+    const { json: { sandboxID } } = await call('POST', '/sandboxes', { templateID: 'base' })
+    return call('POST', `/sandboxes/${sandboxID}/fork`, { count: 2 })
+  }))
   contents({ header: (name, words, check, options) => row.header(name, words, (c) => check(c, async () => (await fork(c, await c.shared())).reply), options) })
   for (const [body, name, reason] of [[{ count: 0 }, 'count', 'number must be at least 1'], [{ count: 101 }, 'count', 'number must be at most 100'], [{ timeout: 'x' }, 'timeout', 'value must be an integer']]) {
     row.error(400, `\`${JSON.stringify(body).slice(1, -1)}\``, wrong(name, reason), async (c) => post(c, await c.shared(), 'fork', body))

@@ -56,6 +56,9 @@ endpoint('GET /v2/templates', 'the templates, in pages', {}, (row) => {
     const names = async (query) => (await page(c, query)).json.templates.map((one) => one.templateID)
     const [id] = snapshotID.split(':')
     assert.ok((await names('?template_type=snapshot_template&limit=100')).includes(id))
+    for (const type of ['snapshot_template', 'template_build']) {
+      for (const one of (await page(c, `?template_type=${type}&limit=100`)).json.templates) assert.equal(one.templateType, type)
+    }
     for (const query of ['?limit=100', '?template_type=template_build&limit=100']) {
       assert.ok(!(await names(query)).includes(id))
       assert.ok((await names(query)).includes((await c.shared()).created.templateID))
