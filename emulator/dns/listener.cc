@@ -13,6 +13,7 @@
 #include "emulator/base/async.h"
 #include "emulator/base/deadline.h"
 #include "emulator/base/scope_exit.h"
+#include "emulator/dns/records.h"
 
 namespace emulator::dns {
 
@@ -118,7 +119,9 @@ asio::awaitable<void> Listener::reply(UdpSocket& socket,
                                       Bytes query,
                                       asio::ip::udp::endpoint client) {
   base::ScopeExit done([&] { questions_.give_back(client.address()); });
+  std::size_t limit = udp_size(query);
   Bytes message = co_await answer_(std::move(query), Transport::kUdp, client.address());
+  fit(message, limit);
   if (message.empty() || !socket.is_open()) co_return;
   // A full send buffer loses the answer; the client asks again.
   boost::system::error_code ignored;

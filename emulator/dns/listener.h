@@ -21,7 +21,7 @@
 
 namespace emulator::dns {
 
-// An empty answer is not sent.
+// An empty answer is not sent. By UDP, one that is longer than the client takes is cut (records.h).
 using Answer = std::function<boost::asio::awaitable<Bytes>(
     Bytes query, Transport transport, boost::asio::ip::address client)>;
 

@@ -3,29 +3,15 @@
 #include <algorithm>
 #include <optional>
 
+#include "emulator/dns/records.h"
+
 namespace emulator::dns {
 
 namespace {
 
 constexpr std::uint8_t kFlagTruncated = 0x02;  // byte 2: TC
-constexpr std::size_t kRecordFields = 10;      // type, class, ttl, length
 constexpr std::size_t kLongestLabel = 63;
 constexpr std::size_t kLongestName = 253;
-
-std::size_t number(View message, std::size_t at) {
-  return (std::size_t{message[at]} << 8U) | message[at + 1];
-}
-
-// The position after the name at `at`, whose pointers are not followed; nullopt past the end.
-std::optional<std::size_t> skip_name(View message, std::size_t at) {
-  while (at < message.size()) {
-    std::size_t length = message[at];
-    if (length == 0) return at + 1;
-    if (length >= 0xc0) return at + 2;
-    at += 1 + length;
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -50,28 +36,21 @@ std::optional<Bytes> make_query(const std::string& name, std::uint16_t type) {
 
 std::vector<Address> addresses_in(View reply) {
   std::vector<Address> found;
-  if (reply.size() < kHeaderSize) return found;
-  std::size_t answers = number(reply, 6);
-  std::optional<std::size_t> at = kHeaderSize;
-  for (std::size_t i = number(reply, 4); i > 0 && at; --i) {
-    at = skip_name(reply, *at);
-    if (at) *at += 4;
-  }
-  for (; answers > 0 && at; --answers) {
-    at = skip_name(reply, *at);
-    if (!at || *at + kRecordFields > reply.size()) return {};
-    std::size_t length = number(reply, *at + 8);
-    std::size_t data = *at + kRecordFields;
-    if (data + length > reply.size()) return {};
+  auto at = first_record(reply);
+  if (!at) return {};
+  for (std::size_t left = records_in(reply, 0); left > 0; --left) {
+    auto record = record_at(reply, *at);
+    if (!record) return {};
     Address address{};
-    bool is_address = number(reply, *at) == kTypeA && number(reply, *at + 2) == kClassInternet;
-    if (is_address && length == address.size()) {
-      std::copy_n(reply.begin() + static_cast<std::ptrdiff_t>(data), length, address.begin());
+    bool is_address = record->type == kTypeA && record->klass == kClassInternet;
+    if (is_address && record->end - record->data == address.size()) {
+      std::copy_n(reply.begin() + static_cast<std::ptrdiff_t>(record->data), address.size(),
+                  address.begin());
       found.push_back(address);
     }
-    at = data + length;
+    at = record->end;
   }
-  return at ? found : std::vector<Address>();
+  return found;
 }
 
 base::Task<std::vector<Address>> look_up(std::string name,

@@ -1,5 +1,6 @@
 #include "emulator/fakenet/canary.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxCounters = 100'000;
 constexpr std::size_t kMaxEvents = 20'000;
+constexpr std::size_t kMaxBegun = 256;
 constexpr std::size_t kPreview = 64;
 constexpr std::size_t kMostText = 512;
 
@@ -30,6 +32,14 @@ std::string protocol_name(std::uint8_t protocol) {
     default:
       return "ip-" + std::to_string(protocol);
   }
+}
+
+std::optional<std::uint8_t> protocol_of(std::string_view name) {
+  for (unsigned number = 0; number <= 255; ++number) {
+    auto protocol = static_cast<std::uint8_t>(number);
+    if (protocol_name(protocol) == name) return protocol;
+  }
+  return std::nullopt;
 }
 
 std::string preview(std::string_view bytes) {
@@ -71,7 +81,8 @@ void Canary::note(Event event) {
 void Canary::packet(const FarEnd& to,
                     std::uint16_t source_port,
                     std::uint64_t bytes,
-                    std::string_view payload) {
+                    std::string_view payload,
+                    const std::optional<FragmentsId>& fragments) {
   Counter& count = counter(to);
   ++count.packets;
   // A SYN's bytes are counted when a service reads them.
@@ -82,7 +93,23 @@ void Canary::packet(const FarEnd& to,
   event.source_port = source_port;
   event.bytes = to.protocol == kTcp ? 0 : bytes;
   event.text = preview(payload);
+  if (fragments) {
+    begun_.push_back({*fragments, to, events_dropped_ + events_.size()});
+    if (begun_.size() > kMaxBegun) begun_.pop_front();
+  }
   note(std::move(event));
+}
+
+bool Canary::more(const FragmentsId& fragments, std::uint64_t bytes, bool last) {
+  auto found = std::find_if(begun_.begin(), begun_.end(),
+                            [&](const Begun& each) { return each.id == fragments; });
+  if (found == begun_.end()) return false;
+  if (found->to.protocol != kTcp) {
+    counter(found->to).bytes += bytes;
+    if (found->event >= events_dropped_) events_[found->event - events_dropped_].bytes += bytes;
+  }
+  if (last) begun_.erase(found);
+  return true;
 }
 
 void Canary::accepted(const FarEnd& to, std::uint16_t source_port) {
@@ -123,6 +150,7 @@ void Canary::understood(std::string_view kind, const FarEnd& to, std::string tex
 void Canary::clear() {
   counters_.clear();
   events_.clear();
+  begun_.clear();
   events_dropped_ = 0;
   lost_ = 0;
 }

@@ -20,13 +20,13 @@ http::Response json_response(int status, const Json& body) {
 
 // What of the canary was asked for. Everything that is empty matches.
 struct Filter {
-  std::string protocol;
+  std::optional<std::uint8_t> protocol;
   std::optional<Ipv4> address;
   std::optional<std::uint16_t> port;
 
   bool matches(const FarEnd& to) const {
-    return (protocol.empty() || protocol == protocol_name(to.protocol)) &&
-           (!address || *address == to.address) && (!port || *port == to.port);
+    return (!protocol || *protocol == to.protocol) && (!address || *address == to.address) &&
+           (!port || *port == to.port);
   }
 };
 
@@ -35,7 +35,8 @@ std::optional<Filter> filter_of(std::string_view query) {
   Filter filter;
   for (const auto& [key, value] : http::parse_query(query)) {
     if (key == "protocol") {
-      filter.protocol = value;
+      filter.protocol = protocol_of(value);
+      if (!filter.protocol) return std::nullopt;
     } else if (key == "address") {
       filter.address = netfilter::parse_ipv4(value);
       if (!filter.address) return std::nullopt;
@@ -137,11 +138,14 @@ Json hosts_json(const Hosts& hosts) {
 http::Response canary_response(FakeInternet& internet, const http::RequestHead& head) {
   auto filter = filter_of(head.query());
   if (!filter)
-    return error_response(400, "the filters are: address (IPv4), port (number), protocol");
+    return error_response(400,
+                          "the filters are: address (IPv4), port (number), protocol (tcp, udp, "
+                          "icmp, or ip-47 for the protocol 47)");
   return json_response(200, canary_json(internet.canary(), *filter));
 }
 
-http::Response clear_response(FakeInternet& internet, const http::RequestHead&) {
+http::Response clear_response(FakeInternet& internet, const http::RequestHead& head) {
+  if (!head.query().empty()) return error_response(400, "everything is forgotten, without filters");
   internet.clear_canary();
   return json_response(200, Json{{"cleared", true}});
 }

@@ -12,6 +12,7 @@
 #include "emulator/base/log.h"
 #include "emulator/base/posix.h"
 #include "emulator/base/scope_exit.h"
+#include "emulator/dns/records.h"
 #include "emulator/fakenet/services.h"
 #include "emulator/fakenet/streams.h"
 #include "netfilter/netlink.h"
@@ -243,9 +244,11 @@ asio::awaitable<void> FakeInternet::reply(UdpPort& port,
                                           udp::endpoint client) {
   if (port.service.delay.count() > 0) co_await base::sleep_for(port.service.delay);
   if (port.service.kind == ServiceKind::kDns) {
+    std::size_t limit = dns::udp_size(datagram);
     dns::Bytes answer = co_await answer_query(std::move(datagram), port.here, hosts_, canary_);
     datagram = std::move(answer);
     if (datagram.empty()) co_return;
+    dns::fit(datagram, limit);
   }
   auto bytes = asio::buffer(datagram);
   co_await port.socket.async_send_to(bytes, client, base::kUse);

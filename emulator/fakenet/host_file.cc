@@ -1,12 +1,15 @@
 #include "emulator/fakenet/host_file.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "emulator/base/posix.h"
 #include "emulator/fakenet/toml_text.h"
+#include "fakeapi/http/message.h"
 
 namespace emulator::fakenet {
 
@@ -19,6 +22,9 @@ using Keys = std::initializer_list<std::string_view>;
 
 constexpr std::size_t kMaxHosts = 2000;
 constexpr milliseconds kMaxDelay{10 * 60 * 1000};
+constexpr std::size_t kMaxAnswer = 4000;  // addresses: no DNS message has room for more than 4078
+constexpr std::size_t kLongestLabel = 63;
+constexpr std::size_t kLongestName = 253;
 
 base::Failure wrong(const std::string& where, const std::string& what) {
   return base::fail(Errc::kInvalidArgument, (where.empty() ? "the file" : where) + ": " + what);
@@ -52,18 +58,29 @@ Result<milliseconds> delay_of(const Json& value, const std::string& where) {
   return milliseconds(value.get<std::int64_t>());
 }
 
+bool is_label(std::string_view text) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+  return !text.empty() && text.size() <= kLongestLabel &&
+         text.find_first_not_of(kLetters) == std::string_view::npos;
+}
+
 // Lower case, without the dot at the end. Letters, digits, '-', '_' and '.'; one "*." in front.
 Result<std::string> name_of(const Json& value, const std::string& where) {
   SANDLOT_TRY(std::string name, text_of(value, where));
   for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   if (name.ends_with('.')) name.pop_back();
-  std::string_view labels = name;
-  if (labels.starts_with("*.")) labels.remove_prefix(2);
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
-  bool good = !labels.empty() && labels.size() <= 250 &&
-              labels.find_first_not_of(kLetters) == std::string_view::npos &&
-              !labels.starts_with('.') && labels.find("..") == std::string_view::npos;
+  std::string_view rest = name;
+  if (rest.starts_with("*.")) rest.remove_prefix(2);
+  bool good = name.size() <= kLongestName;
+  for (bool last = false; good && !last;) {
+    std::size_t dot = rest.find('.');
+    last = dot == std::string_view::npos;
+    good = is_label(rest.substr(0, dot));
+    rest.remove_prefix(last ? rest.size() : dot + 1);
+  }
   if (!good) return wrong(where, "'" + name + "' is no host name (\"*.\" may stand in front)");
+  if (netfilter::parse_ipv4(name))
+    return wrong(where, "'" + name + "' is an address, which nobody asks the DNS for");
   return name;
 }
 
@@ -112,42 +129,93 @@ Result<> read_list(const Json& object,
   return {};
 }
 
+// Addresses of one answer of the DNS.
+Result<std::vector<Ipv4>> answer_of(const Json& value, const std::string& where) {
+  SANDLOT_TRY(auto addresses, list_of(value, where, &address_of));
+  if (addresses.size() > kMaxAnswer)
+    return wrong(where, "more than " + std::to_string(kMaxAnswer) + " addresses");
+  return addresses;
+}
+
+Result<std::string> method_of(const Json& value, const std::string& where) {
+  SANDLOT_TRY(std::string method, text_of(value, where));
+  bool small =
+      std::any_of(method.begin(), method.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  if (!fakeapi::http::is_token(method) || small)
+    return wrong(where, "'" + method + "' is no method (\"GET\")");
+  return method;
+}
+
+// What a path is compared with has no query, and the only thing that stands for others is a '*' at
+// the end.
+Result<std::string> path_of(const Json& value, const std::string& where) {
+  SANDLOT_TRY(std::string path, text_of(value, where));
+  if (!path.starts_with('/') && path != "*") return wrong(where, "must begin with '/'");
+  bool sendable = std::all_of(path.begin(), path.end(),
+                              [](char c) { return c > ' ' && c <= '~' && c != '?' && c != '#'; });
+  if (!sendable)
+    return wrong(where,
+                 "'" + path + "' is no path of a request: no query, the rest percent-encoded");
+  if (std::string_view(path).substr(0, path.size() - 1).find('*') != std::string_view::npos)
+    return wrong(where, "'" + path + "': a '*' stands for the rest, at the end");
+  return path;
+}
+
+Result<int> status_of(const Json& value, const std::string& where) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() < 200 ||
+      value.get<std::uint64_t>() > 599)
+    return wrong(where, "must be a number from 200 to 599");
+  return value.get<int>();
+}
+
+Result<> read_headers(const Json& value, const std::string& where, Route& route) {
+  // Those by which the connection says where an answer ends are its own.
+  constexpr std::array kOwn = {"Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding"};
+  if (!value.is_object()) return wrong(where, "must be an object");
+  for (const auto& [name, text] : value.items()) {
+    SANDLOT_TRY(std::string header, text_of(text, where + "." + name));
+    bool printable = std::all_of(header.begin(), header.end(), [](char c) {
+      auto byte = static_cast<unsigned char>(c);
+      return (byte >= ' ' && byte != 0x7f) || c == '\t';
+    });
+    if (!fakeapi::http::is_token(name) || !printable)
+      return wrong(where, "'" + name + "' is no header");
+    bool own = std::any_of(kOwn.begin(), kOwn.end(),
+                           [&](const char* each) { return fakeapi::http::iequals(each, name); });
+    if (own) return wrong(where, "'" + name + "' is what the server itself says");
+    route.headers.emplace_back(name, std::move(header));
+  }
+  return {};
+}
+
 Result<Route> route_of(const Json& value, const std::string& where) {
   SANDLOT_CHECK(expect_keys(
       value, where, {"method", "path", "status", "headers", "body", "json", "delayMs", "reset"}));
   Route route;
-  SANDLOT_CHECK(read(value, "method", where, route.method, &text_of));
-  SANDLOT_CHECK(read(value, "path", where, route.path, &text_of));
-  if (!route.path.starts_with('/') && route.path != "*")
-    return wrong(where + ".path", "must begin with '/'");
-  if (value.contains("status")) {
-    const Json& status = value["status"];
-    if (!status.is_number_integer() || status.get<int>() < 200 || status.get<int>() > 599)
-      return wrong(where + ".status", "must be a number from 200 to 599");
-    route.status = status.get<int>();
-  }
-  if (value.contains("headers")) {
-    if (!value["headers"].is_object()) return wrong(where + ".headers", "must be an object");
-    for (const auto& [name, text] : value["headers"].items()) {
-      SANDLOT_TRY(std::string header, text_of(text, where + ".headers." + name));
-      if (name.empty() || (name + header).find_first_of("\r\n") != std::string::npos)
-        return wrong(where + ".headers", "'" + name + "' is no header");
-      route.headers.emplace_back(name, std::move(header));
-    }
-  }
+  SANDLOT_CHECK(read(value, "method", where, route.method, &method_of));
+  SANDLOT_CHECK(read(value, "path", where, route.path, &path_of));
+  SANDLOT_CHECK(read(value, "status", where, route.status, &status_of));
+  if (value.contains("headers"))
+    SANDLOT_CHECK(read_headers(value["headers"], where + ".headers", route));
   if (value.contains("body") && value.contains("json"))
     return wrong(where, "has both 'body' and 'json'");
   SANDLOT_CHECK(read(value, "body", where, route.body, &text_of));
   if (value.contains("json")) {
     route.body = value["json"].dump();
-    route.headers.emplace_back("Content-Type", "application/json");
+    bool typed = std::any_of(route.headers.begin(), route.headers.end(), [](const auto& header) {
+      return fakeapi::http::iequals(header.first, "Content-Type");
+    });
+    if (!typed) route.headers.emplace_back("Content-Type", "application/json");
   }
+  bool bodiless = route.status == 204 || route.status == 304;
+  if (bodiless && route.body && !route.body->empty())
+    return wrong(where, "an answer " + std::to_string(route.status) + " has no body");
   SANDLOT_CHECK(read(value, "delayMs", where, route.delay, &delay_of));
   SANDLOT_CHECK(read(value, "reset", where, route.reset, &flag_of));
   return route;
 }
 
-Result<Service> service_of(const Json& value, const std::string& where) {
+Result<Service> service_of(const Json& value, const std::string& where, bool udp) {
   Service service;
   Json object = value.is_string() ? Json{{"type", value}} : value;
   SANDLOT_CHECK(expect_keys(object, where, {"type", "text", "atEnd", "delayMs"}));
@@ -163,6 +231,12 @@ Result<Service> service_of(const Json& value, const std::string& where) {
                  "'" + type + "' is not one of: http, https, dns, banner, echo, silent, reset");
   }
   service.kind = *kind;
+  bool banner = service.kind == ServiceKind::kBanner;
+  bool echo = service.kind == ServiceKind::kEcho;
+  if (banner != object.contains("text"))
+    return wrong(where, banner ? "a banner needs 'text'" : "'text' is for a banner");
+  if (object.contains("atEnd") && (!echo || udp))
+    return wrong(where, "'atEnd' is for an echo over TCP");
   SANDLOT_CHECK(read(object, "text", where, service.text, &text_of));
   SANDLOT_CHECK(read(object, "atEnd", where, service.at_end, &text_of));
   SANDLOT_CHECK(read(object, "delayMs", where, service.delay, &delay_of));
@@ -185,6 +259,7 @@ void add_default_ports(Host& host) {
 
 Result<> read_ports(const Json& value, const std::string& where, Host& host) {
   if (!value.is_object()) return wrong(where, "must be an object");
+  std::set<std::pair<bool, std::uint16_t>> named;
   for (const auto& [key, service_value] : value.items()) {
     if (key == "defaults") {
       SANDLOT_TRY(bool wanted, flag_of(service_value, where + ".defaults"));
@@ -198,7 +273,8 @@ Result<> read_ports(const Json& value, const std::string& where, Host& host) {
     auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), port);
     if (error != std::errc() || end != number.data() + number.size() || port == 0)
       return wrong(where, "'" + key + "' is no port (\"443\", \"udp/53\")");
-    SANDLOT_TRY(Service service, service_of(service_value, where + "." + key));
+    if (!named.emplace(udp, port).second) return wrong(where, "'" + key + "' is there twice");
+    SANDLOT_TRY(Service service, service_of(service_value, where + "." + key, udp));
     bool datagrams = service.kind == ServiceKind::kDns || service.kind == ServiceKind::kEcho ||
                      service.kind == ServiceKind::kSilent;
     if (udp && !datagrams) return wrong(where + "." + key, "UDP serves: dns, echo, silent");
@@ -211,7 +287,7 @@ Result<Host> host_of(const Json& value, const std::string& where) {
   SANDLOT_CHECK(expect_keys(value, where, {"names", "addresses", "ports", "routes", "delayMs"}));
   Host host;
   SANDLOT_CHECK(read_list(value, "names", where, host.names, &name_of));
-  SANDLOT_CHECK(read_list(value, "addresses", where, host.addresses, &address_of));
+  SANDLOT_CHECK(read(value, "addresses", where, host.addresses, &answer_of));
   if (host.names.empty() && host.addresses.empty())
     return wrong(where, "has neither 'names' nor 'addresses'");
   if (value.contains("ports")) {
@@ -220,6 +296,10 @@ Result<Host> host_of(const Json& value, const std::string& where) {
     add_default_ports(host);
   }
   SANDLOT_CHECK(read_list(value, "routes", where, host.routes, &route_of));
+  bool web = std::any_of(host.tcp.begin(), host.tcp.end(), [](const auto& port) {
+    return port.second.kind == ServiceKind::kHttp || port.second.kind == ServiceKind::kHttps;
+  });
+  if (!host.routes.empty() && !web) return wrong(where, "has 'routes' and no http or https port");
   if (value.contains("delayMs")) {
     SANDLOT_TRY(milliseconds delay, delay_of(value["delayMs"], where + ".delayMs"));
     for (auto* ports : {&host.tcp, &host.udp}) {
@@ -242,7 +322,7 @@ Result<Record> record_of(const std::string& name, const Json& value, const std::
   Record record;
   SANDLOT_TRY(record.name, name_of(Json(name), where));
   if (value.is_array()) {
-    SANDLOT_TRY(auto addresses, list_of(value, where, &address_of));
+    SANDLOT_TRY(auto addresses, answer_of(value, where));
     record.answers.push_back(std::move(addresses));
     return record;
   }
@@ -251,24 +331,33 @@ Result<Record> record_of(const std::string& name, const Json& value, const std::
     const Json& sequence = value["sequence"];
     if (!sequence.is_array()) return wrong(where + ".sequence", "must be a list of lists");
     for (const Json& item : sequence) {
-      SANDLOT_TRY(auto addresses, list_of(item, where + ".sequence", &address_of));
+      SANDLOT_TRY(auto addresses, answer_of(item, where + ".sequence"));
       record.answers.push_back(std::move(addresses));
     }
   }
   SANDLOT_CHECK(read(value, "rcode", where, record.rcode, &rcode_of));
+  if (record.rcode != dns::Rcode::kNoError && !record.answers.empty())
+    return wrong(where, "has a 'sequence', which an answer with that 'rcode' has not");
   SANDLOT_CHECK(read(value, "delayMs", where, record.delay, &delay_of));
   return record;
 }
 
-// Hosts without an address get the next free one of 198.19.0.0/16, in the order of the file.
-void give_addresses(std::vector<Host>& hosts) {
-  std::uint16_t next = 1;
+// Hosts without an address get the next one of 198.19.0.0/16 that no other has, in the order of the
+// file.
+Result<> give_addresses(std::vector<Host>& hosts) {
+  std::set<Ipv4> taken;
+  for (const Host& host : hosts) taken.insert(host.addresses.begin(), host.addresses.end());
+  std::uint32_t next = 1;
   for (Host& host : hosts) {
-    if (!host.addresses.empty()) continue;
-    host.addresses.push_back(
-        {198, 19, static_cast<std::uint8_t>(next >> 8U), static_cast<std::uint8_t>(next & 0xffU)});
-    ++next;
+    while (host.addresses.empty()) {
+      if (next >= 0xffff) return wrong("hosts", "no address of 198.19.0.0/16 is free");
+      Ipv4 address = {198, 19, static_cast<std::uint8_t>(next >> 8U),
+                      static_cast<std::uint8_t>(next & 0xffU)};
+      if (taken.insert(address).second) host.addresses.push_back(address);
+      ++next;
+    }
   }
+  return {};
 }
 
 }  // namespace
@@ -289,7 +378,7 @@ Result<HostList> parse_hosts(std::string_view json) {
   SANDLOT_CHECK(read_list(file, "hosts", "", list.hosts, &host_of));
   if (list.hosts.size() > kMaxHosts)
     return wrong("hosts", "more than " + std::to_string(kMaxHosts));
-  give_addresses(list.hosts);
+  SANDLOT_CHECK(give_addresses(list.hosts));
   if (file.contains("dns")) {
     if (!file["dns"].is_object()) return wrong("dns", "must be an object");
     for (const auto& [name, value] : file["dns"].items()) {

@@ -15,7 +15,7 @@ namespace emulator::fakenet {
 
 namespace {
 
-constexpr std::size_t kKept = 256;  // of each packet
+constexpr std::size_t kRead = 256;  // of each packet
 constexpr int kReceiveBuffer = 8 << 20;
 constexpr int kAtOnce = 20'000;      // then everybody else has a turn, whatever a sandbox sends
 constexpr std::size_t kHeader = 20;  // IPv4 without options
@@ -24,6 +24,8 @@ constexpr std::size_t kHeader = 20;  // IPv4 without options
 // header.
 base::Result<> attach_filter(int socket) {
   constexpr std::uint32_t kDrop = 0;
+  // The whole packet: what a filter cuts off is missing in its size, too.
+  constexpr std::uint32_t kKeep = 0xffffffff;
   constexpr std::uint16_t kLoadByte = BPF_LD | BPF_B | BPF_ABS;
   constexpr std::uint16_t kLoadHalf = BPF_LD | BPF_H | BPF_ABS;
   std::array<sock_filter, 10> program = {{
@@ -35,7 +37,7 @@ base::Result<> attach_filter(int socket) {
       {BPF_LD | BPF_B | BPF_IND, 0, 0, 13},            // 5: TCP flags
       {BPF_ALU | BPF_AND | BPF_K, 0, 0, 0x12},         // 6: SYN and ACK
       {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x02},         // 7: SYN alone: keep
-      {BPF_RET | BPF_K, 0, 0, kKept},                  // 8
+      {BPF_RET | BPF_K, 0, 0, kKeep},                  // 8
       {BPF_RET | BPF_K, 0, 0, kDrop},                  // 9
   }};
   sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
@@ -48,6 +50,13 @@ std::uint16_t number_at(std::string_view bytes, std::size_t at) {
   if (at + 2 > bytes.size()) return 0;
   return static_cast<std::uint16_t>((static_cast<unsigned char>(bytes[at]) << 8U) |
                                     static_cast<unsigned char>(bytes[at + 1]));
+}
+
+netfilter::Ipv4 address_at(std::string_view bytes, std::size_t at) {
+  netfilter::Ipv4 address{};
+  for (std::size_t i = 0; i < address.size(); ++i)
+    address[i] = static_cast<std::uint8_t>(bytes[at + i]);
+  return address;
 }
 
 }  // namespace
@@ -71,24 +80,29 @@ void record_packet(std::string_view bytes, std::size_t size, Canary& canary) {
   if (bytes.size() < kHeader) return;
   FarEnd to;
   to.protocol = static_cast<std::uint8_t>(bytes[9]);
-  for (std::size_t i = 0; i < to.address.size(); ++i)
-    to.address[i] = static_cast<std::uint8_t>(bytes[16 + i]);
+  to.address = address_at(bytes, 16);
   std::size_t header = (static_cast<unsigned char>(bytes[0]) & 0x0fU) * 4U;
   // What the link adds to short packets is none of theirs.
   std::size_t total = std::min<std::size_t>(number_at(bytes, 2), size);
   std::size_t payload = std::max(header, std::size_t{kHeader});
   std::uint16_t source_port = 0;
-  bool first_fragment = (number_at(bytes, 6) & 0x1fffU) == 0;
-  if (first_fragment && (to.protocol == kTcp || to.protocol == kUdp)) {
+  unsigned fragment = number_at(bytes, 6);
+  bool later_follow = (fragment & 0x2000U) != 0;
+  bool is_first = (fragment & 0x1fffU) == 0;
+  if (is_first && (to.protocol == kTcp || to.protocol == kUdp)) {
     source_port = number_at(bytes, payload);
     to.port = number_at(bytes, payload + 2);
     if (to.protocol == kUdp) payload += 8;
   }
   std::uint64_t carried = total > payload ? total - payload : 0;
+  FragmentsId fragments{address_at(bytes, 12), to.address, to.protocol, number_at(bytes, 4)};
+  if (!is_first && canary.more(fragments, carried, !later_follow)) return;
   std::string_view beginning;
   if (to.protocol != kTcp && payload < bytes.size())
     beginning = bytes.substr(payload, static_cast<std::size_t>(carried));
-  canary.packet(to, source_port, carried, beginning);
+  bool begins = is_first && later_follow;
+  canary.packet(to, source_port, carried, beginning,
+                begins ? std::optional(fragments) : std::nullopt);
 }
 
 PacketWatch::PacketWatch(boost::asio::any_io_executor executor,
@@ -105,7 +119,7 @@ boost::asio::awaitable<void> PacketWatch::run() {
 }
 
 void PacketWatch::drain() {
-  std::array<char, kKept> packet{};
+  std::array<char, kRead> packet{};
   for (int taken = 0; taken < kAtOnce; ++taken) {
     auto size =
         ::recv(socket_.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_TRUNC);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "emulator/base/async.h"
+#include "emulator/dns/records.h"
 
 namespace emulator::fakenet {
 
@@ -66,9 +67,14 @@ asio::awaitable<dns::Bytes> answer_query(dns::Bytes query,
   canary.understood("query", here, type + " " + question->name);
   Resolution resolution = hosts.resolve(question->name, is_a);
   if (resolution.delay.count() > 0) co_await base::sleep_for(resolution.delay);
-  if (resolution.rcode != dns::Rcode::kNoError || !is_a)
-    co_return dns::make_reply(query, resolution.rcode);
-  co_return dns::make_addresses_reply(query, *question, resolution.addresses, resolution.ttl);
+  dns::Bytes reply;
+  if (resolution.rcode == dns::Rcode::kNoError && is_a) {
+    reply = dns::make_addresses_reply(query, *question, resolution.addresses, resolution.ttl);
+  } else {
+    reply = dns::make_reply(query, resolution.rcode);
+  }
+  dns::answer_opt(reply, query);
+  co_return reply;
 }
 
 asio::awaitable<void> serve_dns_stream(http::ByteStream& stream,

@@ -64,13 +64,10 @@ asio::awaitable<void> send_bytes(http::ServerConnection& connection, std::uint64
 http::Response response_of(const Route& route, std::string line) {
   http::Response response;
   response.status = route.status;
-  response.headers.add("Server", "sandlot-fake-internet");
-  bool typed = false;
-  for (const auto& [name, value] : route.headers) {
-    typed = typed || http::iequals(name, "Content-Type");
-    response.headers.add(name, value);
-  }
-  if (!typed) response.headers.add("Content-Type", "text/plain; charset=utf-8");
+  for (const auto& [name, value] : route.headers) response.headers.add(name, value);
+  if (!response.headers.has("Server")) response.headers.add("Server", "sandlot-fake-internet");
+  if (!response.headers.has("Content-Type"))
+    response.headers.add("Content-Type", "text/plain; charset=utf-8");
   response.body = route.body ? *route.body : std::move(line);
   return response;
 }
@@ -91,7 +88,7 @@ asio::awaitable<void> answer(const http::RequestHead& head,
                              Canary& canary) {
   canary.understood(
       "request", place.here,
-      head.method + " " + scheme_of(place) + "://" + std::string(head.host()) + head.target);
+      head.method + " " + scheme_of(place) + "://" + std::string(head.host()) + head.origin_form());
   std::uint64_t body_bytes = co_await read_all(connection);
   const Route* route = place.host.route(head.method, head.path());
   std::string line = describe(place, head, body_bytes);

@@ -36,15 +36,6 @@ base::Task<http::Response> refuse(std::string_view what) {
   co_return base::Failure(not_built(what));
 }
 
-// The path of an origin-form or absolute-form target.
-std::string_view path_of(const http::RequestHead& head) {
-  std::string_view path = head.path();
-  auto scheme = path.find("://");
-  if (path.empty() || path.front() == '/' || scheme == std::string_view::npos) return path;
-  auto slash = path.find('/', scheme + 3);
-  return slash == std::string_view::npos ? "/" : path.substr(slash);
-}
-
 // The handler's response, its error as a response, or 500 when it threw. Not for cancellation,
 // which goes on.
 asio::awaitable<http::Response> run_endpoint(const Endpoint& endpoint,
@@ -71,7 +62,7 @@ asio::awaitable<http::Response> run_endpoint(const Endpoint& endpoint,
 }
 
 http::Response no_such_route(const http::RequestHead& head, std::vector<std::string> allowed) {
-  std::string what = head.method + " " + std::string(path_of(head));
+  std::string what = head.method + " " + std::string(head.path());
   if (allowed.empty()) return error_response(404, "no such endpoint: " + what);
   std::sort(allowed.begin(), allowed.end());
   allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
@@ -243,13 +234,13 @@ asio::awaitable<void> CloudApi::handle(const http::RequestHead& head,
   }
   // HEAD is GET without the body, which the connection leaves out.
   std::string_view method = head.method == "HEAD" ? std::string_view("GET") : head.method;
-  http::Router::Match match = routes_->router.find(method, path_of(head));
+  http::Router::Match match = routes_->router.find(method, head.path());
   if (match.handler == nullptr) {
     co_await Routes::send(connection, no_such_route(head, std::move(match.allowed)));
     co_return;
   }
   // A volume's files are opened by the volume's own token.
-  bool has_own_token = path_of(head).starts_with("/volumecontent/");
+  bool has_own_token = head.path().starts_with("/volumecontent/");
   if (match.handler != routes_->open_route && !has_own_token) {
     auto allowed = check_key(routes_->options.api_keys, head.headers);
     if (!allowed) {

@@ -326,18 +326,10 @@ tl::expected<void, HttpError> open_for_download(OpenFile& file) {
       500, "error opening file '" + file.path + "': open " + file.path + ": " + errno_words(errno));
 }
 
-bool is_token(std::string_view text) {
-  constexpr std::string_view kSpecials = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           kSpecials.find(c) != std::string_view::npos;
-  });
-}
-
 }  // namespace
 
 std::string content_disposition(std::string_view file_name) {
-  if (is_token(file_name)) return "inline; filename=" + std::string(file_name);
+  if (http::is_token(file_name)) return "inline; filename=" + std::string(file_name);
   bool ascii =
       std::all_of(file_name.begin(), file_name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   if (ascii) {
@@ -351,7 +343,7 @@ std::string content_disposition(std::string_view file_name) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out = "inline; filename*=utf-8''";
   for (char c : file_name) {
-    if (is_token(std::string_view(&c, 1)) && c != '*' && c != '\'' && c != '%') {
+    if (http::is_token(std::string_view(&c, 1)) && c != '*' && c != '\'' && c != '%') {
       out.push_back(c);
       continue;
     }

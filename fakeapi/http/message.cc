@@ -41,11 +41,28 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
+// What follows "scheme://" in a target in absolute form; nullopt: it has another form.
+std::optional<std::string_view> behind_scheme(std::string_view target) {
+  auto slash = target.find_first_of("/?");
+  bool absolute = slash != std::string_view::npos && slash > 1 && target[slash - 1] == ':' &&
+                  target.substr(slash).starts_with("//");
+  if (!absolute) return std::nullopt;
+  return target.substr(slash + 2);
+}
+
 }  // namespace
 
 bool iequals(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_token(std::string_view text) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') || kMarks.find(c) != std::string_view::npos;
+  });
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
@@ -88,6 +105,10 @@ void Headers::remove(std::string_view name) {
 
 std::string_view RequestHead::path() const {
   std::string_view text = target;
+  if (auto rest = behind_scheme(text)) {
+    text = rest->substr(std::min(rest->find_first_of("/?"), rest->size()));
+    if (!text.starts_with('/')) return "/";
+  }
   return text.substr(0, text.find('?'));
 }
 
@@ -97,13 +118,16 @@ std::string_view RequestHead::query() const {
   return mark == std::string_view::npos ? std::string_view() : text.substr(mark + 1);
 }
 
-std::string_view RequestHead::host() const {
+std::string RequestHead::origin_form() const {
   std::string_view text = target;
-  auto scheme = text.find("://");
-  if (!text.empty() && text.front() != '/' && scheme != std::string_view::npos) {
-    text.remove_prefix(scheme + 3);
-    return text.substr(0, text.find('/'));
-  }
+  auto mark = text.find('?');
+  std::string form(path());
+  if (mark != std::string_view::npos) form += text.substr(mark);
+  return form;
+}
+
+std::string_view RequestHead::host() const {
+  if (auto rest = behind_scheme(target)) return rest->substr(0, rest->find_first_of("/?"));
   return headers.get("Host");
 }
 

@@ -13,6 +13,8 @@ namespace fakeapi::http {
 
 // ASCII case-insensitive equality, for header names and tokens.
 bool iequals(std::string_view a, std::string_view b);
+// Whether `text` can be a header's name or a method (RFC 9110 section 5.6.2).
+bool is_token(std::string_view text);
 
 // Headers in the order they came; names compare without case. Values are trimmed of surrounding
 // blanks.
@@ -63,10 +65,13 @@ struct RequestHead {
   BodyFraming framing;
   bool keep_alive = true;
 
-  // The part of the target before '?', still percent-encoded.
+  // The part of the target before '?', still percent-encoded. Of a target in absolute form
+  // ("http://host/path?query": RFC 9112 3.2.2) without scheme and authority, too.
   std::string_view path() const;
   // The part after '?', without it; "" when there is none.
   std::string_view query() const;
+  // Path and query, whatever form the target came in.
+  std::string origin_form() const;
   // The Host header (or the authority of an absolute-form target), as sent, port included.
   std::string_view host() const;
 };

@@ -52,7 +52,7 @@ std::string request_json(const http::RequestHead& head, std::string_view body) {
                 {"headers", headers_of(head)},
                 {"method", head.method},
                 {"origin", "127.0.0.1"},
-                {"url", "http://" + std::string(head.host()) + head.target}};
+                {"url", "http://" + std::string(head.host()) + head.origin_form()}};
   if (head.method == "GET" || head.method == "HEAD") return text_of(value);
   std::string type(head.headers.get("Content-Type"));
   bool is_form = type.starts_with("application/x-www-form-urlencoded");

@@ -75,6 +75,34 @@ TEST(Message, DecodesQueriesOnce) {
   EXPECT_EQ(percent_decode("a+b%2"), "a+b%2");
 }
 
+TEST(Message, ReadsATargetInAbsoluteFormAsOneInOriginForm) {
+  auto head = [](const std::string& target) {
+    RequestHead made;
+    made.target = target;
+    made.headers.add("Host", "other.test");
+    return made;
+  };
+  RequestHead absolute = head("HTTP://a.test:81/b/c?d=http://e/f");
+  EXPECT_EQ(absolute.host(), "a.test:81");
+  EXPECT_EQ(absolute.path(), "/b/c");
+  EXPECT_EQ(absolute.query(), "d=http://e/f");
+  EXPECT_EQ(absolute.origin_form(), "/b/c?d=http://e/f");
+  EXPECT_EQ(head("http://a.test").path(), "/");
+  EXPECT_EQ(head("http://a.test").origin_form(), "/");
+  EXPECT_EQ(head("http://a.test?x").host(), "a.test");
+  EXPECT_EQ(head("http://a.test?x").origin_form(), "/?x");
+  for (const char* origin : {"/b?c", "/http://a.test/b", "/?http://a.test/", "*"}) {
+    EXPECT_EQ(head(origin).host(), "other.test") << origin;
+    EXPECT_EQ(head(origin).origin_form(), origin);
+  }
+}
+
+TEST(Message, KnowsWhatATokenIs) {
+  EXPECT_TRUE(is_token("X-Tea_1.!#$%&'*+^`|~"));
+  for (const char* none : {"", "a b", "a:", "a\tb", "\"a\"", "a\x7f", "\xc3\xa9"})
+    EXPECT_FALSE(is_token(none)) << none;
+}
+
 TEST(Message, ListsTokensWithoutCase) {
   Headers headers{{"Connection", "Keep-Alive, Upgrade"}};
   EXPECT_TRUE(headers.lists("connection", "upgrade"));

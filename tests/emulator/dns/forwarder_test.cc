@@ -162,6 +162,28 @@ TEST_F(ForwarderTest, KeepsTheTruncationBit) {
   EXPECT_EQ(reply[2] & 0x02, 0x02);
 }
 
+// A resolver that does not care what the client can take.
+TEST_F(ForwarderTest, CutsWhatIsLongerThanTheClientTakesByUdp) {
+  FakeResolver resolver([](const Bytes& query) {
+    std::vector<std::array<std::uint8_t, 4>> addresses(100, {192, 0, 2, 1});
+    return make_addresses_reply(query, *parse_query(query), addresses, 60);
+  });
+  start({resolver.endpoint()});
+  Bytes query = make_query("many.test", kTypeA);
+  Bytes cut = ask_udp(port_, query);
+  ASSERT_GE(cut.size(), kHeaderSize);
+  EXPECT_LE(cut.size(), 512U);
+  EXPECT_EQ(cut[2] & 0x02, 0x02);
+  EXPECT_EQ(answers_in(cut), 30);
+  query[11] = 1;
+  for (int byte : {0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0})
+    query.push_back(static_cast<std::uint8_t>(byte));
+  Bytes whole = ask_udp(port_, query);
+  ASSERT_GE(whole.size(), kHeaderSize);
+  EXPECT_EQ(whole[2] & 0x02, 0);
+  EXPECT_EQ(answers_in(whole), 100);
+}
+
 TEST_F(ForwarderTest, SaysFormatErrorToNonsense) {
   start({});
   Bytes nonsense = make_query("example.com", kTypeA);

@@ -70,6 +70,30 @@ TEST(PacketWatch, CountsADatagramWithItsPayload) {
   EXPECT_EQ(canary.counters().at(to).bytes, 1005U);
 }
 
+// One packet in three fragments. 0x2000: more follow; the rest is where it belongs, in eights.
+TEST(PacketWatch, CountsAPacketInFragmentsAsOne) {
+  Canary canary;
+  FarEnd to{kUdp, {192, 0, 2, 1}, 7777};
+  std::string first = packet(kUdp, 7777, 8, std::string(1472, 'x'), 0x2000);
+  std::string second = packet(kUdp, 0, 0, std::string(1480, 'x'), 0x2000 | 185);
+  std::string third = packet(kUdp, 0, 0, std::string(48, 'x'), 370);
+  for (const std::string* each : {&first, &second, &third})
+    record_packet(*each, each->size(), canary);
+  ASSERT_EQ(canary.counters().size(), 1U);
+  EXPECT_EQ(canary.counters().at(to).packets, 1U);
+  EXPECT_EQ(canary.counters().at(to).bytes, 3000U);
+  ASSERT_EQ(canary.events().size(), 1U);
+  EXPECT_EQ(canary.events()[0].bytes, 3000U);
+  // It is complete: what follows is more of nothing, and so it is after all was forgotten.
+  record_packet(third, third.size(), canary);
+  EXPECT_TRUE(canary.counters().contains(FarEnd{kUdp, {192, 0, 2, 1}, 0}));
+  record_packet(first, first.size(), canary);
+  canary.clear();
+  record_packet(third, third.size(), canary);
+  EXPECT_EQ(canary.counters().size(), 1U);
+  EXPECT_TRUE(canary.counters().contains(FarEnd{kUdp, {192, 0, 2, 1}, 0}));
+}
+
 TEST(PacketWatch, CountsFragmentsAndForeignProtocolsWithoutAPort) {
   Canary canary;
   std::string fragment = packet(kUdp, 7777, 8, "rest", 100);

@@ -191,6 +191,23 @@ TEST_F(FakeInternetTest, UdpAndIcmpArriveAndAreAnswered) {
   EXPECT_EQ(count(kUdp, kExample, 7000).packets, 1U) << "a closed port";
 }
 
+// On the real link: larger than what is read of a packet, and larger than the link carries at once.
+TEST_F(FakeInternetTest, LargeDatagramsAreCountedWithAllTheirBytes) {
+  std::uint64_t sum = 0;
+  for (std::size_t size : {229U, 1000U, 1400U, 2000U, 60000U}) {
+    world::send_datagram(a_.netns.get(), kExample, 7000, std::string(size, 'x'));
+    sum += size;
+    Counter counted;
+    for (int i = 0; i < 500 && counted.bytes < sum; ++i) {
+      std::this_thread::sleep_for(milliseconds(10));
+      counted = count(kUdp, kExample, 7000);
+    }
+    EXPECT_EQ(counted.bytes, sum) << size;
+  }
+  EXPECT_EQ(count(kUdp, kExample, 7000).packets, 5U);
+  EXPECT_EQ(count(kUdp, kExample, 0).packets, 0U) << "fragments are no packets of their own";
+}
+
 TEST_F(FakeInternetTest, NamesAreAnsweredByTheResolverOfTheFakeInternet) {
   dns::Bytes query = dns::make_query("example.com", dns::kTypeA);
   base::UniqueFd client = world::socket_in(a_.netns.get(), SOCK_DGRAM);

@@ -53,6 +53,83 @@ TEST(HostFile, GivesAddressesToThoseThatHaveNone) {
   EXPECT_EQ(list->hosts[0].tcp.at(443).kind, ServiceKind::kHttps);
 }
 
+TEST(HostFile, GivesNoAddressThatAnotherHostHas) {
+  auto list = parse_hosts(R"({"hosts": [
+    {"names": ["a.test"]}, {"names": ["b.test"], "addresses": ["198.19.0.1", "198.19.0.3"]},
+    {"names": ["c.test"]}]})");
+  ASSERT_TRUE(list);
+  EXPECT_EQ(netfilter::to_string(list->hosts[0].addresses.at(0)), "198.19.0.2");
+  EXPECT_EQ(netfilter::to_string(list->hosts[2].addresses.at(0)), "198.19.0.4");
+  EXPECT_TRUE(Hosts::make(std::move(*list)));
+}
+
+TEST(HostFile, AJsonAnswerHasTheTypeThatItsRouteSays) {
+  auto list = parse_hosts(R"({"hosts": [{"names": ["a.test"], "routes": [
+    {"headers": {"content-type": "application/problem+json"}, "json": {}}, {"json": {}}]}]})");
+  ASSERT_TRUE(list);
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(list->hosts[0].routes[0].headers,
+            (Headers{{"content-type", "application/problem+json"}}));
+  EXPECT_EQ(list->hosts[0].routes[1].headers, (Headers{{"Content-Type", "application/json"}}));
+}
+
+TEST(HostFile, NamesMayBeAsLongAsTheDnsCarries) {
+  std::string label(63, 'a');
+  auto names = [](const std::string& name) {
+    return R"({"hosts": [{"names": [")" + name + "\"]}]}";
+  };
+  std::string longest = label + "." + label + "." + label + "." + std::string(61, 'b');
+  EXPECT_TRUE(parse_hosts(names(longest)));
+  EXPECT_TRUE(parse_hosts(names("*." + label)));
+  expect_refusal(names(longest + "b"), "is no host name");
+  expect_refusal(names(label + "a.test"), "is no host name");
+  expect_refusal(names("*." + label + "a"), "is no host name");
+  for (const char* name : {"", "*", "*.", ".a", "a..b", "a.test..", "*.*.a"})
+    expect_refusal(names(name), "is no host name");
+  expect_refusal(names("203.0.113.7"), "'203.0.113.7' is an address");
+}
+
+TEST(HostFile, RefusesWhatWouldHaveNoEffect) {
+  auto route = [](const std::string& text) {
+    return R"({"hosts": [{"names": ["a.test"], "routes": [{)" + text + "}]}]}";
+  };
+  for (const char* status : {"4294967496", "18446744073709551615", "-200", "200.5", "600", "199"})
+    expect_refusal(route(R"("status": )" + std::string(status)),
+                   "hosts[0].routes[0].status: must be a number from 200 to 599");
+  expect_refusal(route(R"("path": "/q?x=1")"), "routes[0].path: '/q?x=1' is no path");
+  expect_refusal(route(R"("path": "/a#b")"), "is no path");
+  expect_refusal(route(R"("path": "/a b")"), "is no path");
+  expect_refusal(route(R"("path": "/\u00e9")"), "is no path");
+  expect_refusal(route(R"("path": "/*/b")"), "a '*' stands for the rest, at the end");
+  expect_refusal(route(R"("method": "get")"), "routes[0].method: 'get' is no method");
+  expect_refusal(route(R"("method": "G T")"), "is no method");
+  for (const char* name : {"", "a b", "a:", "\\u00e9"})
+    expect_refusal(route(R"("headers": {")" + std::string(name) + R"(": "x"})"), "is no header");
+  expect_refusal(route(R"("headers": {"a": "\u0000"})"), "is no header");
+  for (const char* name : {"transfer-encoding", "Content-Length", "Connection", "Keep-Alive"})
+    expect_refusal(route(R"("headers": {")" + std::string(name) + R"(": "1"})"),
+                   "hosts[0].routes[0].headers: '" + std::string(name) + "' is what the server");
+  expect_refusal(route(R"("status": 204, "body": "x")"), "an answer 204 has no body");
+  auto ports = [](const std::string& text) {
+    return R"({"hosts": [{"names": ["a.test"], "ports": {)" + text + "}}]}";
+  };
+  expect_refusal(ports(R"("9": {"type": "echo", "text": "x"})"), "ports.9: 'text' is for a banner");
+  expect_refusal(ports(R"("9": "banner")"), "ports.9: a banner needs 'text'");
+  expect_refusal(ports(R"("9": {"type": "silent", "atEnd": "x"})"), "'atEnd' is for an echo");
+  expect_refusal(ports(R"("udp/9": {"type": "echo", "atEnd": "x"})"), "'atEnd' is for an echo");
+  expect_refusal(ports(R"("9": "echo", "tcp/9": "silent")"), "'tcp/9' is there twice");
+  EXPECT_TRUE(
+      parse_hosts(ports(R"("9": "echo", "udp/9": "echo", "443": "http", "defaults": true)")));
+  expect_refusal(
+      R"({"hosts": [{"names": ["a.test"], "ports": {"9": "echo"}, "routes": [{"path": "/"}]}]})",
+      "hosts[0]: has 'routes' and no http or https port");
+  expect_refusal(R"({"dns": {"a.test": {"rcode": "SERVFAIL", "sequence": [["192.0.2.1"]]}}})",
+                 "dns.a.test: has a 'sequence'");
+  std::string many = R"("192.0.2.1")";
+  for (int i = 0; i < 4000; ++i) many += R"(,"192.0.2.1")";
+  expect_refusal(R"({"dns": {"a.test": [)" + many + "]}}", "dns.a.test: more than 4000 addresses");
+}
+
 TEST(HostFile, NamesThePlaceOfWhatIsWrong) {
   expect_refusal("[]", "the file: must be an object");
   expect_refusal("{", "parse error");

@@ -19,6 +19,7 @@ namespace http = fakeapi::http;
 constexpr std::string_view kHosts =
     R"({"hosts": [{"names": ["acme.test"], "addresses": ["192.0.2.1"],
   "routes": [{"method": "GET", "path": "/teapot", "status": 418, "headers": {"X-Tea": "green"}, "json": {"short": true}},
+             {"path": "/typed", "headers": {"Content-Type": "text/x", "server": "own"}, "json": []},
              {"path": "/slow", "delayMs": 30}, {"path": "/broken", "reset": true},
              {"path": "/nothing", "status": 204, "body": ""}]}]})";
 
@@ -84,6 +85,28 @@ TEST_F(WebServiceTest, AnswersByItsRoutes) {
   std::string head = exchange(get("/teapot", "HEAD"));
   EXPECT_TRUE(head.starts_with("HTTP/1.1 418 ") && head.ends_with("\r\n\r\n")) << head;
   EXPECT_TRUE(exchange(get("/nothing")).starts_with("HTTP/1.1 204 "));
+}
+
+TEST_F(WebServiceTest, ARoutesOwnHeadersTakeThePlaceOfOurs) {
+  std::string answer = exchange(get("/typed"));
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n[]")) << answer;
+  EXPECT_NE(answer.find("Content-Type: text/x\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("application/json"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("server: own\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("Server: "), std::string::npos) << answer;
+}
+
+// RFC 9112 3.2.2: as a client sends it to a proxy.
+TEST_F(WebServiceTest, UnderstandsATargetInAbsoluteForm) {
+  EXPECT_TRUE(exchange(get("http://acme.test/teapot?with=milk")).starts_with("HTTP/1.1 418 "));
+  EXPECT_EQ(canary_.events().back().text, "GET http://acme.test/teapot?with=milk");
+  std::string answer = exchange(get("http://acme.test/x?y"));
+  EXPECT_TRUE(answer.ends_with("host=acme.test method=GET path=/x body-bytes=0\n")) << answer;
+  answer = exchange(get("http://acme.test"));
+  EXPECT_TRUE(answer.ends_with("host=acme.test method=GET path=/ body-bytes=0\n")) << answer;
+  EXPECT_EQ(canary_.events().back().text, "GET http://acme.test/");
+  EXPECT_NE(exchange(get("http://acme.test/headers")).find("\"Host\""), std::string::npos);
+  EXPECT_TRUE(exchange(get("http://acme.test/bytes/3")).ends_with("\r\n\r\nxxx"));
 }
 
 TEST_F(WebServiceTest, DelaysAndResetsWhenTold) {
