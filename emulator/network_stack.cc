@@ -138,9 +138,6 @@ netfilter::Decision NetworkStack::judge(const netfilter::Policy& policy,
                                         netfilter::Destination destination,
                                         netfilter::Trace* trace) {
   destination.machine_local = egress_->is_machine_local(destination.address);
-  if (destination.protocol == netfilter::Protocol::kTcp) {
-    return egress_->judge(policy, destination, trace);
-  }
   auto decision = netfilter::decide(policy, destination, trace);
   bool to_forwarder = forwards_dns() && destination.protocol == netfilter::Protocol::kUdp &&
                       destination.address == kNameserver.address &&
@@ -170,20 +167,29 @@ base::Task<std::vector<netfilter::Ipv4>> NetworkStack::look_up(std::string name)
   co_return co_await dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
 }
 
-base::Task<std::vector<netfilter::Ipv4>> NetworkStack::resolve(std::string name) {
-  if (auto own = own_address(name)) co_return std::vector<netfilter::Ipv4>(1, *own);
-  if (internet_) {
-    fakenet::Hosts hosts = internet_->hosts();
-    co_return hosts.resolve(name, false).addresses;
-  }
-  if (options_.internet == config::Internet::kNone) co_return std::vector<netfilter::Ipv4>();
-  co_return co_await look_up(std::move(name));
+base::Task<std::vector<netfilter::Ipv4>> NetworkStack::resolve(
+    std::string name, std::shared_ptr<fakenet::Hosts> hosts) {
+  bool nobody = !hosts && options_.internet == config::Internet::kNone;
+  if (own_address(name) || !(hosts || nobody)) co_return co_await look_up(std::move(name));
+  if (nobody) co_return std::vector<netfilter::Ipv4>();
+  co_return hosts->resolve(name).addresses;
 }
 
 decisions::Lookups NetworkStack::explain_lookups() {
   decisions::Lookups lookups;
   lookups.policy_of = lookups_.policy_of;
-  lookups.resolve = [this](std::string name) { return resolve(std::move(name)); };
+  lookups.resolver = [this]() -> egress::EgressProxy::Resolve {
+    std::shared_ptr<fakenet::Hosts> hosts;
+    if (internet_) hosts = std::make_shared<fakenet::Hosts>(internet_->hosts());
+    return [this, hosts](std::string name) { return resolve(std::move(name), hosts); };
+  };
+  lookups.foretell = [this](egress::Flow flow, egress::EgressProxy::Resolve resolve,
+                            netfilter::Trace* trace) {
+    return egress_->foretell(std::move(flow), std::move(resolve), trace);
+  };
+  lookups.is_internal = [this](const netfilter::Ipv4& address) {
+    return netfilter::is_internal(address, egress_->is_machine_local(address));
+  };
   lookups.judge = [this](const netfilter::Policy& policy, const netfilter::Destination& destination,
                          netfilter::Trace* trace) { return judge(policy, destination, trace); };
   return lookups;

@@ -99,7 +99,8 @@ class NetworkStack {
   StartStep start_egress();
   bool is_name_fault(const std::string& client, const std::string& name) const;
   void log_question(const dns::QuestionEvent& event);
-  // decide(), with what only the network knows: the machine's addresses and the ways out.
+  // decide() on a datagram, with what only the network knows: the machine's addresses and the ways
+  // out.
   netfilter::Decision judge(const netfilter::Policy& policy,
                             netfilter::Destination destination,
                             netfilter::Trace* trace);
@@ -107,8 +108,9 @@ class NetworkStack {
   std::optional<netfilter::Ipv4> own_address(const std::string& name) const;
   // The addresses of a name as the proxy dials it.
   base::Task<std::vector<netfilter::Ipv4>> look_up(std::string name);
-  // The addresses of a name as a sandbox sees them; the fake internet is not asked by packet.
-  base::Task<std::vector<netfilter::Ipv4>> resolve(std::string name);
+  // The same without a packet to the fake internet: of `hosts`, a copy of what it has.
+  base::Task<std::vector<netfilter::Ipv4>> resolve(std::string name,
+                                                   std::shared_ptr<fakenet::Hosts> hosts);
 
   boost::asio::any_io_executor executor_;
   const config::Options& options_;

@@ -197,7 +197,7 @@ base::Result<Policy> Policy::compile(const PolicyLists& lists) {
       policy.allowed_domains_.push_back({std::move(pattern), std::move(rule)});
     }
   }
-  if (has_domain(allowed)) policy.allowed_.push_back({{kNameserver, 32}, "nameserver"});
+  if (has_domain(allowed)) policy.allowed_.push_back({{kNameserver, 32}, kNameserverRule});
   if (!lists.internet_access) {
     policy.denied_.push_back({{}, "allowInternetAccess=false"});
     return policy;

@@ -30,6 +30,8 @@ struct PolicyLists {
 
 // The rule of Policy::closed().
 inline constexpr const char* kNotApplied = "policy could not be applied";
+// The rule that allows 8.8.8.8 because there is a domain.
+inline constexpr const char* kNameserverRule = "nameserver";
 
 class Policy {
  public:

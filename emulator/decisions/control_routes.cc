@@ -139,6 +139,7 @@ base::Result<Question> question_of_fields(const Json& body) {
     return base::fail(Errc::kInvalidArgument, "serverName is not a name");
   }
   if (!shown.empty()) question.shown_name = *name;
+  question.speaks = usual_at(question.port);
   return question;
 }
 
@@ -188,36 +189,80 @@ Json lookup_json(const Question& question,
   return dns;
 }
 
-// What an allowed name would be dialled at; a name that leads inside only is denied after all.
-Json dials_json(const Question& question,
-                const netfilter::Destination& destination,
-                const std::vector<netfilter::Ipv4>& named,
-                const Lookups& lookups,
-                netfilter::Decision& decision,
-                netfilter::Trace& trace) {
-  Json dials = Json::array();
-  auto dial = [&](const netfilter::Ipv4& address) {
-    dials.push_back(netfilter::to_string(address) + ":" + std::to_string(question.port));
-  };
-  if (!decision.allowed || question.protocol != netfilter::Protocol::kTcp) return dials;
-  if (!decision.by_name()) {
-    dial(destination.address);
-    return dials;
-  }
-  static const netfilter::Policy kOpen;
+// What is answered about one question.
+struct Answer {
+  Case verdict;
+  std::uint16_t port = 0;  // as the sandbox dials it
+  std::string_view protocol;
+  std::string server_name;
+  netfilter::Trace trace;
+  std::vector<netfilter::Ipv4> dials;
+};
+
+// Of several addresses, where a client ends up. It goes on to the next one if it cannot connect,
+// which is what internal ranges do to it; a policy lets it connect, and then closes.
+netfilter::Ipv4 chosen(const std::vector<netfilter::Ipv4>& named, netfilter::Trace& trace) {
   for (const netfilter::Ipv4& address : named) {
-    netfilter::Destination target = destination;
-    target.address = address;
-    auto judged = lookups.judge(kOpen, target, nullptr);
-    if (judged.match != netfilter::MatchType::kInternal) dial(address);
+    if (!netfilter::is_always_denied(address)) return address;
+    trace.push_back({"internal: " + netfilter::to_string(address) + ", one of several", false});
   }
-  if (named.empty()) {
-    trace.push_back({"the name has no address: nothing is dialled", true});
-  } else if (dials.empty()) {
-    decision = {false, netfilter::MatchType::kInternal, "internal"};
-    trace.push_back({"internal: what the name resolves to", true});
+  trace.clear();
+  return named.front();
+}
+
+asio::awaitable<Answer> answer_tcp(netfilter::egress::Flow flow,
+                                   Lookups::Resolve resolve,
+                                   netfilter::Trace trace,
+                                   const Lookups* lookups) {
+  auto forecast = co_await lookups->foretell(std::move(flow), resolve, &trace);
+  const netfilter::egress::Flow& seen = forecast.flow;
+  Answer answer;
+  answer.verdict.destination = netfilter::egress::destination_of(seen);
+  answer.verdict.decision = std::move(forecast.decision);
+  answer.verdict.is_changed = forecast.is_changed;
+  answer.port = seen.port;
+  answer.protocol = class_of(netfilter::Protocol::kTcp, seen.kind);
+  answer.server_name = seen.name;
+  answer.trace = std::move(trace);
+  answer.dials = std::move(forecast.targets);
+  if (answer.verdict.decision.allowed || seen.name.empty()) co_return answer;
+  auto lookup = resolve(seen.name);
+  auto leads_to = co_await std::move(lookup);
+  if (leads_to) answer.verdict.leads_to = std::move(*leads_to);
+  std::erase_if(answer.verdict.leads_to, lookups->is_internal);
+  co_return answer;
+}
+
+Answer answer_datagram(const Question& question,
+                       const netfilter::Ipv4& address,
+                       const netfilter::Policy& policy,
+                       const Lookups& lookups) {
+  Answer answer;
+  netfilter::Destination& destination = answer.verdict.destination;
+  destination.address = address;
+  destination.port = question.port;
+  destination.protocol = question.protocol;
+  answer.verdict.decision = lookups.judge(policy, destination, &answer.trace);
+  answer.port = question.port;
+  answer.protocol = class_of(question.protocol, {});
+  return answer;
+}
+
+Json answer_json(const Answer& answer, const netfilter::Policy& policy) {
+  Json body;
+  const netfilter::Destination& destination = answer.verdict.destination;
+  body["protocol"] = answer.protocol;
+  body["destinationIP"] = netfilter::to_string(destination.address);
+  body["destinationPort"] = answer.port;
+  body["serverName"] = answer.server_name;
+  body.update(verdict_json(answer.verdict.decision));
+  body["trace"] = trace_json(answer.trace);
+  body["dials"] = Json::array();
+  for (const netfilter::Ipv4& address : answer.dials) {
+    body["dials"].push_back(netfilter::to_string(address) + ":" + std::to_string(answer.port));
   }
-  return dials;
+  body["change"] = change_for(policy, answer.verdict);
+  return body;
 }
 
 asio::awaitable<http::Response> explain(std::string id, std::string text, Lookups* lookups) {
@@ -225,37 +270,37 @@ asio::awaitable<http::Response> explain(std::string id, std::string text, Lookup
   if (!policy) co_return error_response(404, "sandbox \"" + id + "\" not found");
   auto question = question_of(text);
   if (!question) co_return error_response(400, question.error().message());
+  Lookups::Resolve resolve = lookups->resolver();
   std::vector<netfilter::Ipv4> named;
-  // With an address beside a name, only an allowed name would be looked up.
-  std::string look_up = question->host.empty() ? question->shown_name : question->host;
-  if (!look_up.empty()) {
-    auto task = lookups->resolve(look_up);
-    auto resolved = co_await std::move(task);
+  if (question->address) {
+    named.push_back(*question->address);
+  } else {
+    auto lookup = resolve(question->host);
+    auto resolved = co_await std::move(lookup);
     if (resolved) named = std::move(*resolved);
   }
-  if (!question->address && named.empty()) {
+  if (named.empty()) {
     co_return error_response(
         400, "'" + question->host + "' has no address; give one: {ip, port, serverName}");
   }
-  netfilter::Destination destination;
-  destination.address = question->address ? *question->address : named.front();
-  destination.port = question->port;
-  destination.protocol = question->protocol;
-  destination.name = question->shown_name;
-  netfilter::Trace trace;
-  auto decision = lookups->judge(*policy, destination, &trace);
-  Json dials = dials_json(*question, destination, named, *lookups, decision, trace);
-
+  Answer answer;
+  if (question->protocol == netfilter::Protocol::kTcp) {
+    netfilter::Trace trace;
+    netfilter::egress::Flow flow;
+    flow.sandbox.id = id;
+    flow.kind = question->speaks;
+    flow.address = chosen(named, trace);
+    flow.port = question->port;
+    flow.name = question->shown_name;
+    answer = co_await answer_tcp(std::move(flow), resolve, std::move(trace), lookups);
+  } else {
+    answer = answer_datagram(*question, named.front(), *policy, *lookups);
+  }
+  // Names were looked up: the lists may be others by now, as they are for the verdict.
+  if (auto now = lookups->policy_of(id)) policy = std::move(now);
   Json body;
   body["sandboxID"] = id;
-  body["protocol"] = class_of(destination);
-  body["destinationIP"] = netfilter::to_string(destination.address);
-  body["destinationPort"] = destination.port;
-  body["serverName"] = destination.name;
-  body.update(verdict_json(decision));
-  body["trace"] = trace_json(trace);
-  body["dials"] = std::move(dials);
-  body["change"] = change_for(*policy, destination, decision);
+  body.update(answer_json(answer, *policy));
   if (!question->host.empty()) body["dns"] = lookup_json(*question, *policy, named, *lookups);
   co_return json_response(200, body.dump(-1, ' ', false, Json::error_handler_t::replace));
 }

@@ -15,21 +15,31 @@
 #include "emulator/base/result.h"
 #include "emulator/control/route.h"
 #include "emulator/decisions/decision_log.h"
+#include "netfilter/egress/egress_proxy.h"
 #include "netfilter/policy.h"
 
 namespace emulator::decisions {
 
 // What `explain` asks of the rest. All are set.
 struct Lookups {
+  using Resolve = netfilter::egress::EgressProxy::Resolve;
+
   // nullptr: no such sandbox.
   std::function<std::shared_ptr<const netfilter::Policy>(const std::string& id)> policy_of;
-  // As the sandbox would see the name.
-  std::function<base::Task<std::vector<netfilter::Ipv4>>(std::string name)> resolve;
-  // decide(), with what only the network knows.
+  // Names as a sandbox, and then the proxy, would see them from now on: answers that change with
+  // every question do so here, and only here.
+  std::function<Resolve()> resolver;
+  // EgressProxy::foretell(): the verdict on a TCP connection.
+  std::function<boost::asio::awaitable<netfilter::egress::Forecast>(
+      netfilter::egress::Flow flow, Resolve resolve, netfilter::Trace* trace)>
+      foretell;
+  // The verdict on a datagram.
   std::function<netfilter::Decision(const netfilter::Policy& policy,
                                     const netfilter::Destination& destination,
                                     netfilter::Trace* trace)>
       judge;
+  // Whether the address is internal (contract-network 5.3).
+  std::function<bool(const netfilter::Ipv4& address)> is_internal;
 };
 
 // `log` outlives the handlers.

@@ -25,13 +25,7 @@ using asio::ip::tcp;
 
 namespace {
 
-constexpr Ipv4 kDnsAddress = {8, 8, 8, 8};
-constexpr std::uint16_t kDnsPort = 53;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // after EMFILE and its kin
-
-bool is_dns(const Flow& flow) {
-  return flow.address == kDnsAddress && flow.port == kDnsPort;
-}
 
 // Where the connection was going before the switch sent it here.
 base::Result<sockaddr_in> original_destination(int socket) {
@@ -132,7 +126,7 @@ base::Result<Flow> EgressProxy::identify(tcp::socket& client, FlowClass kind) {
   flow.kind = kind;
   std::memcpy(flow.address.data(), &target.sin_addr, flow.address.size());
   flow.port = ntohs(target.sin_port);
-  flow.own_door = own_door_ && flow.address == own_door_->address && own_door_->has(flow.port);
+  flow.own_door = is_own_door(flow);
   SANDLOT_TRY(flow.machine_local, routes_->is_local(flow.address));
   return flow;
 }
@@ -165,30 +159,6 @@ asio::awaitable<void> EgressProxy::serve(tcp::socket client, FlowClass kind) {
   co_await carry(connection);
 }
 
-std::shared_ptr<const Policy> EgressProxy::policy_of(const std::string& sandbox_id) const {
-  static const auto kOpen = std::make_shared<const Policy>();
-  return hooks_.policy_of ? hooks_.policy_of(sandbox_id) : kOpen;
-}
-
-Decision EgressProxy::judge(const Policy& policy,
-                            const Destination& destination,
-                            Trace* trace) const {
-  Decision decision = decide(policy, destination, trace);
-  bool dns = destination.address == kDnsAddress && destination.port == kDnsPort &&
-             hooks_.serve_dns != nullptr;
-  bool own = own_door_ && destination.address == own_door_->address;
-  if (decision.allowed && !dns && !own && options_.uplink == Uplink::kNone) {
-    decision = {false, MatchType::kNone, "no internet"};
-    if (trace != nullptr) trace->push_back({decision.rule, true});
-  }
-  return decision;
-}
-
-bool EgressProxy::is_machine_local(const Ipv4& address) {
-  auto local = routes_->is_local(address);
-  return !local || *local;
-}
-
 void EgressProxy::report_judged(Connection& connection) {
   if (!hooks_.on_flow) return;
   FlowEvent event{connection.flow, *connection.decision, connection.mark};
@@ -211,21 +181,20 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   Flow& flow = connection->flow;
   base::ScopeExit forget([&] { peeked_ -= connection->first_flight.size(); });
   auto policy = policy_of(flow.sandbox.id);
-  if (policy && (waits_for_name(*policy, flow) || (may_have_name(flow) && is_changed(flow)))) {
+  if (policy && reads_name(*policy, flow)) {
     (void)co_await base::with_deadline(find_name(*connection), options_.peek_limit, "egress peek");
     policy = policy_of(flow.sandbox.id);  // it may have changed in the meantime
   }
   if (!policy || connection->is_cut) co_return;
   connection->is_changed = !flow.name.empty() && is_changed(flow);
   Decision& decision = connection->decision.emplace(judge(*policy, destination_of(flow)));
-  bool dns = decision.allowed && is_dns(flow) && hooks_.serve_dns != nullptr;
-  std::vector<Ipv4> targets;
-  if (decision.allowed && !dns) targets = co_await targets_of(*connection);
+  auto targets =
+      co_await targets_of(flow, connection->is_changed, hooks_.resolve, decision, nullptr);
   if (connection->is_cut) co_return;
   report_judged(*connection);
   if (!decision.allowed) co_return;
   tune(connection->client);
-  if (dns) {
+  if (is_dns(flow.address, flow.port)) {
     co_await hooks_.serve_dns(connection->client);
     co_return;
   }
@@ -285,63 +254,6 @@ base::Task<> EgressProxy::find_name(Connection& connection) {
     connection.flow.name = is_tls ? tls.name() : http.name();
     co_return base::Result<>();
   }
-}
-
-// Where an allowed connection is dialled. By name: what the machine's resolver says, never what the
-// sandbox chose, and nothing internal (contract-network 2.8); if only that is left, the connection
-// is denied after all. What its requests are to carry is for the name, too; if it was the address
-// that was allowed, the name's must be as well.
-asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(Connection& connection) {
-  const Flow& flow = connection.flow;
-  if (!connection.decision->by_name() && !connection.is_changed)
-    co_return std::vector<Ipv4>(1, flow.address);
-  std::vector<Ipv4> targets;
-  if (!hooks_.resolve) co_return targets;
-  auto lookup = hooks_.resolve(flow.name);
-  auto resolved =
-      co_await base::with_deadline(std::move(lookup), options_.dial_limit, "egress resolve");
-  if (!resolved) {
-    base::log::debug(
-        "egress.not_resolved",
-        {{"sandbox", flow.sandbox.id}, {"name", flow.name}, {"error", resolved.error().message()}});
-    co_return targets;
-  }
-  std::optional<Decision> refused;
-  for (const Ipv4& address : *resolved) {
-    auto objected = objection(connection, address);
-    if (!objected) {
-      targets.push_back(address);
-    } else if (!refused || refused->match == MatchType::kInternal) {
-      refused = std::move(objected);
-    }
-  }
-  if (!targets.empty() || !refused) co_return targets;
-  if (refused->match == MatchType::kInternal) {
-    if (auto skipped = internal_lines_.take())
-      base::log::warn("egress.internal_address",
-                      {{"sandbox", flow.sandbox.id},
-                       {"skipped", *skipped},
-                       {"name", flow.name},
-                       {"address", to_string(resolved->front())},
-                       {"hint",
-                        "the name resolves to an internal address on this machine (VPN or "
-                        "split DNS?): denied"}});
-  }
-  connection.decision = std::move(*refused);
-  co_return targets;
-}
-
-std::optional<Decision> EgressProxy::objection(const Connection& connection, const Ipv4& address) {
-  bool local = is_machine_local(address);
-  if (is_internal(address, local)) return Decision{false, MatchType::kInternal, "internal"};
-  if (connection.decision->by_name()) return std::nullopt;
-  auto policy = policy_of(connection.flow.sandbox.id);
-  Destination there = destination_of(connection.flow);
-  there.address = address;
-  there.machine_local = local;
-  Decision decision = policy ? judge(*policy, there) : Decision();
-  if (decision.allowed) return std::nullopt;
-  return decision;
 }
 
 base::Task<> EgressProxy::connect_to(Connection& connection, Ipv4 address) {

@@ -55,6 +55,7 @@ struct FlowEnd {
 
 class EgressProxy {
  public:
+  using Resolve = std::function<base::Task<std::vector<Ipv4>>(std::string name)>;
   struct Options {
     Uplink uplink = Uplink::kHost;
     // Beyond them: accepted and closed. Each takes two descriptors.
@@ -75,7 +76,7 @@ class EgressProxy {
     std::function<std::shared_ptr<const Policy>(const std::string& sandbox_id)> policy_of;
     // The IPv4 addresses of a name as the machine sees them, for connections that are allowed by
     // name. Unset: such connections are closed.
-    std::function<base::Task<std::vector<Ipv4>>(std::string name)> resolve;
+    Resolve resolve;
     // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
     // Optional.
     std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
@@ -107,7 +108,12 @@ class EgressProxy {
   // Closes the listeners, resets every connection and waits for their tasks. Before destruction.
   boost::asio::awaitable<void> stop();
 
-  // What would become of a connection: decide(), and whether there is a way out. Sends nothing.
+  // What would become of a connection to this address and port whose client begins with `kind`
+  // (kOther: with neither a request nor a TLS handshake) and says `name`: by the code that judges
+  // the real ones, but for `resolve` in place of the hook. Sends nothing. The flow comes back as it
+  // would be on record; with `trace`, says there what was looked at.
+  boost::asio::awaitable<Forecast> foretell(Flow flow, Resolve resolve, Trace* trace);
+  // decide(), and whether there is a way out.
   Decision judge(const Policy& policy,
                  const Destination& destination,
                  Trace* trace = nullptr) const;
@@ -128,14 +134,20 @@ class EgressProxy {
   boost::asio::awaitable<void> accept_from(Listener& listener);
   boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket client, FlowClass kind);
   base::Result<Flow> identify(boost::asio::ip::tcp::socket& client, FlowClass kind);
+  bool is_own_door(const Flow& flow) const;
   std::shared_ptr<const Policy> policy_of(const std::string& sandbox_id) const;
   boost::asio::awaitable<void> carry(ConnectionPtr connection);
   void report_judged(Connection& connection);
   void report_end(const Connection& connection);
   base::Task<> find_name(Connection& connection);
-  boost::asio::awaitable<std::vector<Ipv4>> targets_of(Connection& connection);
-  // Of an address that its name leads to; nullopt: it may be dialled.
-  std::optional<Decision> objection(const Connection& connection, const Ipv4& address);
+  // Whether the client's first bytes are read before the verdict.
+  bool reads_name(const Policy& policy, const Flow& flow) const;
+  // Whether it is answered here, not dialled.
+  bool is_dns(const Ipv4& address, std::uint16_t port) const;
+  boost::asio::awaitable<std::vector<Ipv4>> targets_of(
+      const Flow& flow, bool is_changed, const Resolve& resolve, Decision& decision, Trace* trace);
+  // To an address that an allowed flow's name leads to; nullopt: it may be dialled.
+  std::optional<Decision> objection(const Flow& flow, bool by_name, const Ipv4& address);
   bool is_changed(const Flow& flow) const { return hooks_.is_changed && hooks_.is_changed(flow); }
   boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);
   base::Task<> connect_to(Connection& connection, Ipv4 address);

@@ -40,6 +40,14 @@ struct OwnDoor {
   bool has(std::uint16_t port) const;
 };
 
+// What becomes of a flow, said before there is one (EgressProxy::foretell).
+struct Forecast {
+  Flow flow;
+  Decision decision;
+  bool is_changed = false;         // its requests are
+  std::vector<Ipv4> targets = {};  // where it is dialled, in this order; none: it is not
+};
+
 // What decide() is asked about the flow.
 Destination destination_of(const Flow& flow);
 
