@@ -164,14 +164,13 @@ std::optional<netfilter::Ipv4> NetworkStack::own_address(const std::string& name
 
 base::Task<std::vector<netfilter::Ipv4>> NetworkStack::look_up(std::string name) {
   if (auto own = own_address(name)) co_return std::vector<netfilter::Ipv4>(1, *own);
+  if (options_.internet == config::Internet::kNone) co_return std::vector<netfilter::Ipv4>();
   co_return co_await dns::look_up(std::move(name), servers_(), kLookupLimit, open_dns_socket_);
 }
 
 base::Task<std::vector<netfilter::Ipv4>> NetworkStack::resolve(
     std::string name, std::shared_ptr<fakenet::Hosts> hosts) {
-  bool nobody = !hosts && options_.internet == config::Internet::kNone;
-  if (own_address(name) || !(hosts || nobody)) co_return co_await look_up(std::move(name));
-  if (nobody) co_return std::vector<netfilter::Ipv4>();
+  if (!hosts || own_address(name)) co_return co_await look_up(std::move(name));
   co_return hosts->resolve(name).addresses;
 }
 

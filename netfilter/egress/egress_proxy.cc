@@ -188,13 +188,14 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   if (!policy || connection->is_cut) co_return;
   connection->is_changed = !flow.name.empty() && is_changed(flow);
   Decision& decision = connection->decision.emplace(judge(*policy, destination_of(flow)));
+  bool dns = is_dns(flow.address, flow.port);
   auto targets =
       co_await targets_of(flow, connection->is_changed, hooks_.resolve, decision, nullptr);
   if (connection->is_cut) co_return;
   report_judged(*connection);
   if (!decision.allowed) co_return;
   tune(connection->client);
-  if (is_dns(flow.address, flow.port)) {
+  if (dns) {
     co_await hooks_.serve_dns(connection->client);
     co_return;
   }

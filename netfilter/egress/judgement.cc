@@ -132,13 +132,14 @@ asio::awaitable<std::vector<Ipv4>> EgressProxy::targets_of(
 std::optional<Decision> EgressProxy::objection(const Flow& flow,
                                                bool by_name,
                                                const Ipv4& address) {
+  static const auto kOpen = std::make_shared<const Policy>();
   Destination there = destination_of(flow);
   there.address = address;
   there.machine_local = is_machine_local(address);
   if (is_internal(address, there.machine_local))
     return Decision{false, MatchType::kInternal, "internal"};
-  if (by_name) return std::nullopt;
-  auto policy = policy_of(flow.sandbox.id);
+  // The lists have spoken about the name already; what is left is whether there is a way out.
+  auto policy = by_name ? kOpen : policy_of(flow.sandbox.id);
   Decision decision = policy ? judge(*policy, there) : Decision();
   if (decision.allowed) return std::nullopt;
   return decision;

@@ -241,20 +241,21 @@ TEST_F(HostUplink, ObeysThePolicyOfEachSandbox) {
   });
 }
 
+// This is the machine's resolver.
+EmulatorProcess::Options resolving(EmulatorProcess::Options options,
+                                   const TempDir& dir,
+                                   const std::string& server) {
+  EXPECT_TRUE(base::write_file(dir.path() / "resolv.conf", "nameserver " + server + "\n"));
+  const char* mount = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+  options.prefix = {"unshare", "--mount", "--propagation", "private",
+                    "sh",      "-c",      mount,           dir.path() / "resolv.conf"};
+  return options;
+}
+
 TEST_F(HostUplink, ResolvesNamesWithTheMachinesResolver) {
   run([&] {
     TempDir dir;
-    ASSERT_TRUE(base::write_file(dir.path() / "resolv.conf", "nameserver 1.1.1.1\n"));
-    auto options = host();
-    options.prefix = {"unshare",
-                      "--mount",
-                      "--propagation",
-                      "private",
-                      "sh",
-                      "-c",
-                      "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"",
-                      dir.path() / "resolv.conf"};
-    EmulatorProcess emulator(dir.path(), options);
+    EmulatorProcess emulator(dir.path(), resolving(host(), dir, "1.1.1.1"));
     ASSERT_TRUE(emulator.ready()) << emulator.log();
     std::string sandbox = emulator.create();
     EXPECT_EQ(emulator.run(sandbox, "cat /etc/resolv.conf").out, "nameserver 8.8.8.8\n");
@@ -278,6 +279,20 @@ bool hears(const base::UniqueFd& socket, int milliseconds) {
   std::array<char, 64> drop{};
   if (heard) (void)::recv(socket.get(), drop.data(), drop.size(), 0);
   return heard;
+}
+
+TEST_F(HostUplink, WithoutInternetNobodyIsAskedForANameThatIsShownAtTheEmulatorsOwnDoor) {
+  run([&] {
+    TempDir dir;
+    auto resolver = listen_udp(53);
+    EmulatorProcess::Options none{{"--domain", "sandlot.test"}, {}};
+    EmulatorProcess emulator(dir.path(), resolving(std::move(none), dir, "127.0.0.1"));
+    ASSERT_TRUE(emulator.ready()) << emulator.log();
+    Json lists = {{"allowOut", {"example.com"}}, {"denyOut", {"0.0.0.0/0"}}};
+    const char* ask = "curl -sS -m 5 --connect-to ::198.18.0.1:80 http://example.com";
+    EXPECT_NE(emulator.run(emulator.create({{"network", lists}}), ask).exit_code, 0);
+    EXPECT_FALSE(hears(resolver, 200));
+  });
 }
 
 TEST_F(HostUplink, DoesNotLeadToTheMachineItself) {

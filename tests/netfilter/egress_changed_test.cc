@@ -30,6 +30,7 @@ constexpr std::uint16_t kReallyListensOn = 41234;
 
 base::Task<std::vector<Ipv4>> resolve(std::string name) {
   if (name == "api.test") co_return std::vector<Ipv4>{{93, 184, 216, 34}};
+  if (name == "plain.test") co_return std::vector<Ipv4>{{93, 184, 216, 34}};
   if (name == "inner.test") co_return std::vector<Ipv4>{{10, 200, 0, 1}};
   if (name == "3000-x.sandlot.test") co_return std::vector<Ipv4>{{198, 18, 0, 1}};
   co_return base::fail(base::Errc::kNotFound, "no such name");
@@ -150,6 +151,23 @@ TEST(EgressOwnDoor, AnswersOnItsPortsAlsoWithoutInternet) {
   EXPECT_EQ(exchange(world.a, kDoor, 22, "x"), "");
   EXPECT_EQ(exchange(world.a, kDoor, kReallyListensOn, "x"), "");
   EXPECT_EQ(exchange(world.a, kOther, 80, http("x")), "");
+}
+
+TEST(EgressOwnDoor, IsNoWayToOtherNamesWithoutInternet) {
+  World world;
+  Servers servers(world);
+  Door door;
+  EgressProxy::Options options;
+  options.uplink = egress::Uplink::kNone;
+  ChangingProxy proxy(world, options);
+  proxy.set({"plain.test", "api.test", "*.sandlot.test"}, {"0.0.0.0/0"});
+  for (const char* name : {"plain.test", "api.test"}) {
+    EXPECT_EQ(exchange(world.a, kDoor, 443, tls(name)), "");
+    EXPECT_EQ(exchange(world.a, kDoor, 80, http(name)), "");
+  }
+  EXPECT_EQ(servers.tls_server.accepted() + servers.http_server.accepted(), 0);
+  const std::string hello = tls("3000-x.sandlot.test");
+  EXPECT_EQ(exchange(world.a, kDoor, 443, hello), "door|" + hello);
 }
 
 TEST(EgressOwnDoor, IsUnderThePolicyLikeTheInternet) {

@@ -238,4 +238,20 @@ if (!isFake) {
       assert.match(stdout, /^blocked: HTTPS:\/\/Example\.com \(tls 93\.184\.216\.34:443, shows the name example\.com\)\nrule: denyOut/)
     })
   })
+
+  eachSdk('explain agrees without an internet', (sdk) => {
+    const emulator = new Emulator('--internet', 'none', '--domain', 'sandlot.test')
+    before(() => emulator.start())
+    after(async () => { await emulator.end('SIGTERM'); emulator.remove() })
+
+    it("where a name that is allowed is shown at the emulator's own door: nothing is dialled", async (t) => {
+      const sandbox = await open(t, sdk, { ...emulator.connection, network: { allowOut: ['example.com'], denyOut: [kAll] } })
+      const question = { ip: '198.18.0.1', port: 443, serverName: 'example.com' }
+      const said = await agree(sandbox, question, via('https://example.com', '198.18.0.1'), emulator.base)
+      assert.deepEqual([said.decision, said.dials, said.trace.at(-1).rule], ['allowed', [], 'the name has no address: nothing is dialled'])
+      const [line] = await log(sandbox.sandboxId, '', emulator.base)
+      assert.equal(line.closeReason, 'not connected')
+      await agree(sandbox, { ip: '1.1.1.1', port: 443 }, curl('https://1.1.1.1'), emulator.base)
+    })
+  }, { only: 'novita' })
 }
