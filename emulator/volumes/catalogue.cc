@@ -12,6 +12,14 @@ using std::chrono::milliseconds;
 
 namespace {
 
+// The paused sandboxes that have the volume of an id (emulator/sandboxes/paused_record.h): one
+// whose emulator has ended has no process and no lock that would say so.
+constexpr const char* kPausedUsers =
+    "SELECT sandbox_id FROM paused_sandboxes AS paused, "
+    "json_each(CASE WHEN json_valid(paused.body) THEN paused.body ELSE '{}' END, "
+    "'$.info.volumeMounts') AS mounted JOIN volumes "
+    "ON volumes.name = json_extract(mounted.value, '$.name') WHERE volumes.volume_id = ?1";
+
 std::string body_of(const VolumeRecord& record) {
   json body = {{"token", record.token}};
   if (record.quota) {
@@ -58,10 +66,18 @@ class StoredCatalogue final : public Catalogue {
   }
 
   base::Task<> remove(std::string id) override {
-    auto values = store::values(std::move(id));
-    SANDLOT_CO_CHECK(
-        co_await database_.exec("DELETE FROM volumes WHERE volume_id = ?", std::move(values)));
-    co_return base::Result<>();
+    // In one statement: another emulator writes down what it pauses at any moment.
+    std::string sql = std::string("DELETE FROM volumes WHERE volume_id = ?1 AND NOT EXISTS (") +
+                      kPausedUsers + ")";
+    SANDLOT_CO_TRY(auto removed, co_await database_.exec(std::move(sql), store::values(id)));
+    if (removed.rows > 0) co_return base::Result<>();
+    sql = std::string("SELECT name, (") + kPausedUsers + ") FROM volumes WHERE volume_id = ?1";
+    SANDLOT_CO_TRY(auto kept, co_await database_.query(std::move(sql), store::values(id)));
+    if (kept.empty()) co_return base::Result<>();
+    // No id when it has ended since.
+    co_return base::fail(base::Errc::kConflict, "Volume '" + store::text(kept[0][0]) +
+                                                    "' is mounted in a paused sandbox " +
+                                                    store::text(kept[0][1]));
   }
 
   base::Task<std::vector<VolumeRecord>> all() override {

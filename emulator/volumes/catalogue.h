@@ -31,6 +31,7 @@ class Catalogue {
   // kAlreadyExists when the name is taken.
   virtual base::Task<> add(VolumeRecord record) = 0;
   virtual base::Task<> set_quota(VolumeRecord record) = 0;
+  // kConflict, and nothing has changed, when a paused sandbox has it, of whichever emulator.
   virtual base::Task<> remove(std::string id) = 0;
   // In the order of creation.
   virtual base::Task<std::vector<VolumeRecord>> all() = 0;

@@ -100,6 +100,47 @@ TEST(Volumes, OneThatWasUnmountedCanBeDeletedAtOnce) {
   }
 }
 
+// The owner of the paused sandboxes has ended; the next one to start would take them over.
+TEST(Volumes, OneOfAPausedSandboxCannotBeDestroyedByAnotherEmulator) {
+  TempDir dir;
+  EmulatorProcess other(dir.path());
+  ASSERT_TRUE(other.ready()) << other.log();
+  std::vector<std::string> volumes;
+  std::vector<std::string> sandboxes;
+  {
+    EmulatorProcess owner(dir.path());
+    ASSERT_TRUE(owner.ready()) << owner.log();
+    for (Json body : {Json{{"name", "quota"}, {"quotaSizeGiB", 1}}, Json{{"name", "plain"}}}) {
+      volumes.push_back(owner.api("POST", "/volumes", body).json().value("volumeID", ""));
+    }
+    for (bool memory : {true, false}) {
+      sandboxes.push_back(owner.create(mounts("/q", "/p")));
+      const std::string& id = sandboxes.back();
+      EXPECT_EQ(owner.run(id, "echo one > /q/x && echo two > /p/x && sync /q/x").exit_code, 0);
+      EXPECT_EQ(owner.api("POST", "/sandboxes/" + id + "/pause", {{"memory", memory}}).status, 204);
+    }
+    EXPECT_EQ(owner.stop(), 0) << owner.log();
+  }
+  for (const std::string& id : volumes) {
+    auto refused = other.api("DELETE", "/volumes/" + id);
+    EXPECT_EQ(refused.status, 409) << refused.body;
+    EXPECT_NE(refused.body.find("mounted in a paused sandbox"), std::string::npos) << refused.body;
+  }
+  EmulatorProcess heir(dir.path());
+  ASSERT_TRUE(heir.ready()) << heir.log();
+  for (const std::string& id : sandboxes) {
+    auto connected = heir.api("POST", "/sandboxes/" + id + "/connect", {{"timeout", 60}});
+    ASSERT_EQ(connected.status, 201) << connected.body << heir.log();
+    heir.adopt(connected.json());
+    EXPECT_EQ(heir.run(id, "cat /q/x /p/x").out, "one\ntwo\n") << heir.log();
+    EXPECT_EQ(heir.api("DELETE", "/sandboxes/" + id).status, 204);
+  }
+  EXPECT_EQ(heir.stop(), 0) << heir.log();
+  for (const std::string& id : volumes) {
+    EXPECT_EQ(other.api("DELETE", "/volumes/" + id).status, 204);
+  }
+}
+
 TEST(Volumes, WithoutLoopDevicesAQuotaIsRefusedWithAReasonAndNothingStays) {
   TempDir dir;
   // As in a container that has none.
