@@ -96,6 +96,45 @@ Result<> check_room(const fs::path& image, std::uint64_t bytes) {
   return base::fail(base::Errc::kNoSpace, "no space left on the disk to grow the volume");
 }
 
+// Of a device that is mounted already, another mount of the same file system.
+Result<> mount_device(const std::string& device, const fs::path& point) {
+  UniqueFd context(::fsopen("ext4", FSOPEN_CLOEXEC));
+  if (!context) return base::fail_errno("open ext4");
+  auto set = [&](auto command, const char* key, const char* value) {
+    return ::fsconfig(context.get(), command, key, value, 0) == 0;
+  };
+  // discard: what is deleted in the volume is free on the machine's disk again. dioread_lock: else
+  // what is written again and synced, after the machine's disk was full, is zeros at the next
+  // mount.
+  if (!set(FSCONFIG_SET_STRING, "source", device.c_str()) ||
+      !set(FSCONFIG_SET_FLAG, "discard", nullptr) ||
+      !set(FSCONFIG_SET_FLAG, "dioread_lock", nullptr) ||
+      !set(FSCONFIG_CMD_CREATE, nullptr, nullptr)) {
+    return base::fail_errno("open the volume's file system");
+  }
+  UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  if (!mount) return base::fail_errno("mount the volume's file system");
+  if (::mkdir(point.c_str(), 0700) != 0 && errno != EEXIST) {
+    return base::fail_errno("make " + point.string());
+  }
+  if (::move_mount(mount.get(), "", AT_FDCWD, point.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return base::fail_errno("attach the volume's file system");
+  }
+  return {};
+}
+
+// Whether `call` succeeds before `wait_ms` are over; errno is of its last failure, EBUSY when it
+// never ended otherwise.
+template <class Call>
+bool succeeds_within(int wait_ms, Call call) {
+  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  while (!call()) {
+    if (errno != EBUSY || std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<UniqueFd> open_locked(const fs::path& path, int flags, bool exclusive, int wait_ms) {
@@ -145,29 +184,8 @@ Result<MountedImage> MountedImage::mount(const fs::path& image,
   SANDLOT_TRY(bool broken, has_noted_error(file.get()));
   if (broken) SANDLOT_CHECK(check_file_system(image));
   SANDLOT_TRY(auto device, LoopDevice::attach(file, scratch));
-  UniqueFd context(::fsopen("ext4", FSOPEN_CLOEXEC));
-  if (!context) return base::fail_errno("open ext4");
-  auto set = [&](auto command, const char* key, const char* value) {
-    return ::fsconfig(context.get(), command, key, value, 0) == 0;
-  };
-  // discard: what is deleted in the volume is free on the machine's disk again. dioread_lock: else
-  // what is written again and synced, after the machine's disk was full, is zeros at the next
-  // mount.
-  if (!set(FSCONFIG_SET_STRING, "source", device.path().c_str()) ||
-      !set(FSCONFIG_SET_FLAG, "discard", nullptr) ||
-      !set(FSCONFIG_SET_FLAG, "dioread_lock", nullptr) ||
-      !set(FSCONFIG_CMD_CREATE, nullptr, nullptr)) {
-    return base::fail_errno("open the volume's file system");
-  }
-  UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  if (!mount) return base::fail_errno("mount the volume's file system");
   fs::path point = scratch / name;
-  if (::mkdir(point.c_str(), 0700) != 0 && errno != EEXIST) {
-    return base::fail_errno("make " + point.string());
-  }
-  if (::move_mount(mount.get(), "", AT_FDCWD, point.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-    return base::fail_errno("attach the volume's file system");
-  }
+  SANDLOT_CHECK(mount_device(device.path(), point));
   return MountedImage(std::move(device), std::move(point));
 }
 
@@ -175,6 +193,32 @@ MountedImage::~MountedImage() {
   if (point_.empty()) return;
   ::umount2(point_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   ::rmdir(point_.c_str());
+}
+
+Result<> MountedImage::unmount(int wait_ms) {
+  auto unmounted = [&] { return ::umount2(point_.c_str(), UMOUNT_NOFOLLOW) == 0; };
+  // The file system has its device to itself until its last mount, wherever that is, has gone.
+  auto is_free = [&] {
+    UniqueFd alone(::open(device_.path().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+    return static_cast<bool>(alone);
+  };
+  if (!succeeds_within(wait_ms, unmounted)) {
+    if (errno == EBUSY) return base::fail(base::Errc::kConflict, "the volume is in use");
+    return base::fail_errno("unmount the volume's file system");
+  }
+  bool free = succeeds_within(wait_ms, is_free);
+  bool busy = !free && errno == EBUSY;
+  Result<> result;
+  if (busy) {
+    // Our descriptor has kept the device, and with it the lock.
+    result = mount_device(device_.path(), point_);
+    if (result) return base::fail(base::Errc::kConflict, "the volume is in use");
+  } else if (!free) {
+    result = base::fail_errno("look at the volume's device");
+  }
+  ::rmdir(point_.c_str());
+  point_.clear();
+  return result;
 }
 
 Result<> MountedImage::grow(const fs::path& image, std::uint64_t bytes) {

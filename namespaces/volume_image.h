@@ -42,6 +42,10 @@ class MountedImage {
   ~MountedImage();
 
   const std::filesystem::path& point() const { return point_; }
+  // Same thread. kConflict when somebody else has a mount of it, or a file in it, still after
+  // `wait_ms` (one that was unmounted by force, or copied into another mount namespace): it is
+  // mounted as before then. After any other end it is not mounted, and good for nothing any more.
+  base::Result<> unmount(int wait_ms);
   // While it is in use. kPermissionDenied for a process without CAP_SYS_RESOURCE.
   base::Result<> grow(const std::filesystem::path& image, std::uint64_t bytes);
 

@@ -32,6 +32,8 @@ constexpr int kWaitMs = 5000;
 // Who has answered that a volume was let go of may still have a descriptor of it: a worker on its
 // way out of the job, a child before its exec.
 constexpr int kMomentMs = 200;
+// The same of the kernel's own work, after the last process of a sandbox.
+constexpr int kLastUnmountMs = 1000;
 constexpr std::time_t kOrphanAge = 60;
 
 base::Failure in_use() {
@@ -159,9 +161,25 @@ Result<> VolumeDisk::grow(const std::string& id, const Quota& from, std::uint64_
 Result<> VolumeDisk::close(const std::string& id) {
   auto found = opened_.find(id);
   if (found == opened_.end()) return {};
-  if (found->second.root.use_count() > 1) return in_use();
+  Opened& opened = found->second;
+  for (int left = kMomentMs; opened.root.use_count() > 1; --left) {
+    if (left == 0) return in_use();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  Result<> closed;
+  if (opened.image) {
+    opened.root.reset();
+    closed = opened.image->unmount(kLastUnmountMs);
+    if (!closed && closed.error().code() == Errc::kConflict) {
+      auto root = base::open_file(opened.image->point(), O_RDONLY | O_DIRECTORY);
+      if (root) {
+        opened.root = std::make_shared<const base::UniqueFd>(std::move(*root));
+        return closed;
+      }
+    }
+  }
   opened_.erase(found);
-  return {};
+  return closed;
 }
 
 Result<> VolumeDisk::grow_unmounted(const std::string& id, std::uint64_t size_gib) {
@@ -170,12 +188,7 @@ Result<> VolumeDisk::grow_unmounted(const std::string& id, std::uint64_t size_gi
 }
 
 Result<> VolumeDisk::check_unused(const std::string& id) {
-  auto closed = close(id);
-  for (int left = kMomentMs; !closed && left > 0; --left) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    closed = close(id);
-  }
-  if (!closed) return closed;
+  SANDLOT_CHECK(close(id));
   // Another emulator on this data directory may have it. Our own loop device goes in a moment.
   bool plain = ::access((place(id) / "data").c_str(), F_OK) == 0;
   auto lock = namespaces::open_locked(place(id) / (plain ? "data" : "image"), O_RDONLY, true,

@@ -46,9 +46,9 @@ class VolumeDisk {
   base::Result<std::uint64_t> used(const std::string& id, const Quota& quota);
   // While it is in use; kPermissionDenied where this process may not.
   base::Result<> grow(const std::string& id, const Quota& from, std::uint64_t size_gib);
-  // kConflict when anybody holds its root.
+  // kConflict when anybody uses it, in whatever mount: nothing has changed then.
   base::Result<> grow_unmounted(const std::string& id, std::uint64_t size_gib);
-  // kConflict when anybody holds its root, in another emulator too.
+  // kConflict when anybody uses it, in another emulator too: nothing has changed then.
   base::Result<> check_unused(const std::string& id);
   // Makes its name free at once; delete_removed() takes the time that its files need.
   base::Result<> remove(const std::string& id);
@@ -69,7 +69,7 @@ class VolumeDisk {
   std::filesystem::path place(const std::string& id) const { return data_dir_ / "volumes" / id; }
   std::filesystem::path trash() const { return data_dir_ / "trash"; }
   std::string trash_name(const std::string& id) const { return instance_ + "-" + id; }
-  // Lets go of it.
+  // Lets go of it. kConflict when somebody uses it: we have it as before.
   base::Result<> close(const std::string& id);
 
   std::filesystem::path data_dir_;

@@ -230,6 +230,29 @@ eachSdk('volumes of Novita', (sdk) => {
     assert.equal(await Volume.destroy(made.volumeId), true)
   })
 
+  it('what a process keeps after a forced unmount keeps it from being destroyed, and from nothing else', async (t) => {
+    const { made, openWith } = await volume(t, sdk, { quotaSizeGiB: 1 })
+    const sandbox = await openWith({ volumeMounts: { '/data': made } })
+    const holder = await background(sandbox, 'cd /data && echo -n kept > here && exec sleep 1000')
+    await eventually('somebody works in it', () => sandbox.files.exists('/data/here'))
+    await sandbox.unmountVolume('/data', { force: true })
+    for (let round = 0; round < 2; ++round) {
+      await failure(Volume.destroy(made.volumeId), VolumeError, /409.*in use/)
+      assert.equal((await Volume.getInfo(made.volumeId)).quotaSizeGiB, 1)
+      const url = `https://api.${domain}/volumecontent/${made.volumeId}/file?path=/here`
+      const outside = await fetch(url, { headers: { authorization: `Bearer ${made.token}` } })
+      assert.equal(await outside.text(), 'kept')
+      await sandbox.mountVolume(made.name, '/again')
+      assert.equal(await sandbox.files.read('/again/here'), 'kept')
+      await sandbox.unmountVolume('/again')
+      const other = await openWith({ volumeMounts: { '/data': made } })
+      assert.equal(await other.files.read('/data/here'), 'kept')
+      await other.kill()
+    }
+    await holder.kill()
+    await eventually('it can be destroyed', () => Volume.destroy(made.volumeId).catch(() => false))
+  })
+
   it('bad hot mounts change nothing', async (t) => {
     const { made, openWith } = await volume(t, sdk)
     const sandbox = await openWith({ volumeMounts: { '/data': made } })
