@@ -11,6 +11,17 @@ using base::Failure;
 using base::Result;
 using base::Task;
 
+namespace {
+
+Failure in_use_by(const std::string& whom) {
+  return base::fail(Errc::kConflict,
+                    "the volume is in use " + whom +
+                        ", and this machine does not let the emulator grow it then "
+                        "(CAP_SYS_RESOURCE)");
+}
+
+}  // namespace
+
 Task<cloud::VolumeInfo> VolumeStore::set_quota(std::string id, cloud::VolumeQuota quota) {
   SANDLOT_CO_TRY(base::Turn turn, co_await turns_.take());
   SANDLOT_CO_TRY(VolumeRecord record, co_await find(id));
@@ -39,8 +50,15 @@ Task<> VolumeStore::grow(VolumeRecord record, std::uint64_t size_gib) {
   // A process without CAP_SYS_RESOURCE may not grow a file system that is mounted.
   if (grown || grown.error().code() != Errc::kPermissionDenied) co_return grown;
   for (int attempt = 0;; ++attempt) {
-    grown = co_await grow_between(record, size_gib);
+    bool was_out = false;
+    grown = co_await grow_between(record, size_gib, was_out);
     bool busy = !grown && grown.error().code() == Errc::kConflict;
+    // Who still has it when no sandbox has it any more does not let go in a moment.
+    if (busy && was_out) {
+      co_return in_use_by(
+          "beside the mounts of sandboxes (after a forced unmount, in a mount namespace of its "
+          "own, by a transfer of a file)");
+    }
     if (!busy || attempt == kBusyAttempts) co_return grown;
     co_await base::sleep_for(kBusyPause);
   }
@@ -61,10 +79,7 @@ Task<> VolumeStore::take_out(std::vector<SandboxPtr> sandboxes,
       auto gone = co_await base::offload(thread_, std::move(work));
       if (!gone && gone.error().code() == Errc::kNotFound) continue;
       if (!gone && gone.error().code() == Errc::kConflict) {
-        co_return base::fail(
-            Errc::kConflict,
-            "the volume is in use in sandbox " + sandbox->sandbox() +
-                ", and this machine does not let the emulator grow it then (CAP_SYS_RESOURCE)");
+        co_return in_use_by("in sandbox " + sandbox->sandbox());
       }
       if (!gone) co_return Failure(std::move(gone).error());
       taken.emplace_back(sandbox, *item);
@@ -73,8 +88,9 @@ Task<> VolumeStore::take_out(std::vector<SandboxPtr> sandboxes,
   co_return Result<>();
 }
 
-// With every sandbox that has it held still: unmounted, grown, mounted again.
-Task<> VolumeStore::grow_between(VolumeRecord record, std::uint64_t size_gib) {
+// With every sandbox that has it held still: unmounted, grown, mounted again. `was_out`: no sandbox
+// had it any more.
+Task<> VolumeStore::grow_between(VolumeRecord record, std::uint64_t size_gib, bool& was_out) {
   auto users = users_of(record.name);
   std::vector<SandboxPtr> held;
   std::vector<std::pair<SandboxPtr, SandboxMounts::Item>> taken;
@@ -87,6 +103,7 @@ Task<> VolumeStore::grow_between(VolumeRecord record, std::uint64_t size_gib) {
   }
   if (result) result = co_await take_out(users, record.name, taken);
   if (result) {
+    was_out = true;
     auto work = [this, id = record.id, size_gib] { return disk_.grow_unmounted(id, size_gib); };
     result = co_await base::offload(thread_, std::move(work));
   }

@@ -70,7 +70,7 @@ class VolumeStore final : public fakeapi::cloud::VolumeService {
   base::Task<fakeapi::cloud::VolumeInfo> describe(VolumeRecord record);
   base::Task<> mount_one(SandboxPtr sandbox, VolumeRecord record, std::string path);
   base::Task<> grow(VolumeRecord record, std::uint64_t size_gib);
-  base::Task<> grow_between(VolumeRecord record, std::uint64_t size_gib);
+  base::Task<> grow_between(VolumeRecord record, std::uint64_t size_gib, bool& was_out);
   base::Task<> take_out(std::vector<SandboxPtr> sandboxes,
                         std::string volume_name,
                         std::vector<std::pair<SandboxPtr, SandboxMounts::Item>>& taken);

@@ -141,6 +141,58 @@ TEST(Volumes, OneOfAPausedSandboxCannotBeDestroyedByAnotherEmulator) {
   }
 }
 
+// Without CAP_SYS_RESOURCE nothing grows that is mounted.
+TEST(Volumes, AQuotaThatCannotGrowNowIsRefusedSoonAndTheVolumeStaysEverywhere) {
+  TempDir dir;
+  EmulatorProcess emulator(
+      dir.path(),
+      {{}, {}, {"setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"}});
+  ASSERT_TRUE(emulator.ready()) << emulator.log();
+  auto made = emulator.api("POST", "/volumes", {{"name", "v"}, {"quotaSizeGiB", 1}});
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string volume = "/volumes/" + made.json().value("volumeID", "");
+  Json twice = {{"volumeMounts", Json::array({{{"name", "v"}, {"path", "/mnt/a"}},
+                                              {{"name", "v"}, {"path", "/mnt/b"}}})}};
+  const std::string one = emulator.create(twice);
+  const std::string two = emulator.create(twice);
+  ASSERT_EQ(emulator.run(one, "echo kept > /mnt/a/file").exit_code, 0);
+  // Who has it: a copy of the mount in a namespace of its own, an open file, and one that was kept
+  // over a forced unmount.
+  const std::string forced = "/sandboxes/" + one + "/volume-mounts?force=true&path=/mnt/b";
+  struct User {
+    const char* command;
+    bool unmounts;
+  };
+  for (const User& user :
+       {User{"unshare -Urm sleep 1000", false}, User{"sleep 1000 < /mnt/b/file", false},
+        User{"sleep 1000 < /mnt/b/file", true}}) {
+    std::string start = std::string("setsid ") + user.command + " > /dev/null 2>&1 & sleep 0.3";
+    ASSERT_EQ(emulator.run(one, start).exit_code, 0);
+    if (user.unmounts) {
+      ASSERT_EQ(emulator.api("DELETE", forced).status, 200);
+    }
+    for (int round = 0; round < 2; ++round) {
+      auto begin = std::chrono::steady_clock::now();
+      auto refused = emulator.api("PATCH", volume, {{"quotaSizeGiB", 2}});
+      EXPECT_EQ(refused.status, 409) << refused.body;
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+      EXPECT_EQ(emulator.api("GET", volume).json().value("quotaSizeGiB", 0), 1);
+      std::string places = user.unmounts ? "/mnt/a/file" : "/mnt/a/file /mnt/b/file";
+      std::string expected = user.unmounts ? "kept\n" : "kept\nkept\n";
+      EXPECT_EQ(emulator.run(one, "cat " + places).out, expected) << emulator.log();
+      EXPECT_EQ(emulator.run(two, "cat /mnt/a/file /mnt/b/file").out, "kept\nkept\n");
+    }
+    ASSERT_EQ(emulator.run(one, "pkill sleep; sleep 0.2").exit_code, 0);
+  }
+  auto grown = emulator.api("PATCH", volume, {{"quotaSizeGiB", 2}});
+  EXPECT_EQ(grown.status, 200) << grown.body;
+  for (const std::string& id : {one, two}) {
+    auto ran =
+        emulator.run(id, "cat /mnt/a/file; df -BG --output=size /mnt/a | tail -1 | tr -d ' '");
+    EXPECT_EQ(ran.out, "kept\n2G\n") << emulator.log();
+  }
+}
+
 TEST(Volumes, WithoutLoopDevicesAQuotaIsRefusedWithAReasonAndNothingStays) {
   TempDir dir;
   // As in a container that has none.

@@ -176,6 +176,28 @@ eachSdk('volumes of Novita', (sdk) => {
     await eventually('the space is free again', async () => (await Volume.getInfo(made.volumeId)).usedSizeBytes < 2 * kMiB)
   })
 
+  it('a quota that cannot grow now is refused soon, and the volume stays where it is', async (t) => {
+    const { made, openWith } = await volume(t, sdk, { quotaSizeGiB: 1 })
+    const one = await openWith({ volumeMounts: { '/data': made } })
+    const two = await openWith({ volumeMounts: { '/data': made } })
+    await one.files.write('/data/file', 'kept')
+    const holder = await background(one, 'unshare -Urm sh -c "touch /data/here; exec sleep 1000"')
+    await eventually('a copy of the mount is there', () => one.files.exists('/data/here'))
+    const begin = Date.now()
+    // Only a machine that lets nothing mounted grow refuses.
+    const [grown] = await Promise.allSettled([Volume.updateQuota(made.volumeId, { quotaSizeGiB: 2 })])
+    assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`)
+    if (grown.reason) await failure(Promise.reject(grown.reason), VolumeError, /^409/)
+    assert.equal((await Volume.getInfo(made.volumeId)).quotaSizeGiB, grown.reason ? 1 : 2)
+    for (const sandbox of [one, two]) {
+      assert.equal(await sandbox.files.read('/data/file'), 'kept')
+      assert.deepEqual((await sandbox.getInfo()).volumeMounts, [{ name: made.name, path: '/data' }])
+    }
+    await holder.kill()
+    await eventually('it grows', () => Volume.updateQuota(made.volumeId, { quotaSizeGiB: 3 }).catch(() => false))
+    assert.equal(await output(one, 'cat /data/file; df -BG --output=size /data | tail -1 | tr -d " "'), 'kept3G')
+  })
+
   it('a quota of inodes holds inside', async (t) => {
     const { made, openWith } = await volume(t, sdk, { quotaSizeGiB: 1 })
     const sandbox = await openWith({ volumeMounts: { '/data': made } })
