@@ -110,7 +110,7 @@ asio::awaitable<Relay::Outcome> Relay::run(std::shared_ptr<Upstream> upstream,
                                            std::size_t head_size) {
   pin(std::move(upstream));
   const LiveConnections& lifecycle = *upstream_->lifecycle();
-  if (lifecycle.size() > limits_.connections && dialer_.clients(lifecycle) > limits_.connections) {
+  if (lifecycle.size() > limits_.connections) {
     registration_ = LiveConnections::Registration();
     upstream_.reset();
     co_return Outcome::kTooMany;

@@ -20,16 +20,17 @@ LiveConnections::Registration::~Registration() {
 void LiveConnections::remove(std::list<Entry>::iterator at) {
   // After cut_all() the list is gone, and `at` with it.
   if (closed_) return;
+  bool was_client = at->kind != Kind::kOwn;
   cuts_.erase(at);
-  if (cuts_.empty() && on_change_) on_change_(false);
+  if (was_client && --clients_ == 0 && on_change_) on_change_(false);
 }
 
 LiveConnections::Registration LiveConnections::add(const std::shared_ptr<LiveConnections>& self,
                                                    Cut cut,
                                                    Kind kind) {
   if (self->closed_) return {};
-  if (self->cuts_.empty() && self->on_change_) self->on_change_(true);
-  Entry entry{std::move(cut), kind == Kind::kPublic, 0};
+  if (kind != Kind::kOwn && self->clients_++ == 0 && self->on_change_) self->on_change_(true);
+  Entry entry{std::move(cut), kind, 0};
   return {self, self->cuts_.insert(self->cuts_.end(), std::move(entry))};
 }
 
@@ -40,7 +41,7 @@ void LiveConnections::cut_public() {
     auto first = cuts_.begin();
     first->seen = round_;
     cuts_.splice(cuts_.end(), cuts_, first);
-    if (!first->is_public) continue;
+    if (first->kind != Kind::kPublic) continue;
     Cut cut = first->cut;
     cut();
   }
@@ -51,6 +52,7 @@ void LiveConnections::cut_all() {
   closed_ = true;
   // A cut may end its connection at once, and with it the registration of another one.
   std::list<Entry> cuts = std::exchange(cuts_, {});
+  clients_ = 0;
   for (Entry& entry : cuts) entry.cut();
 }
 

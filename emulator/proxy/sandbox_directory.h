@@ -21,11 +21,16 @@ namespace emulator::proxy {
 class LiveConnections {
  public:
   using Cut = std::function<void()>;
+  enum class Kind {
+    kPublic,  // of a client that may have had to show nothing
+    kOther,   // of any other client
+    kOwn,     // what the front door keeps for itself, without a client
+  };
 
  private:
   struct Entry {
     Cut cut;
-    bool is_public;
+    Kind kind;
     std::uint64_t seen;  // the last cut_public() that came by
   };
 
@@ -43,10 +48,6 @@ class LiveConnections {
     std::shared_ptr<LiveConnections> owner_;
     std::list<Entry>::iterator at_;
   };
-  enum class Kind {
-    kPublic,  // of a client that may have had to show nothing
-    kOther,
-  };
   // `cut` ends what goes on over the connection; called again only if it was a cut_public(). Call
   // through a shared_ptr.
   static Registration add(const std::shared_ptr<LiveConnections>& self,
@@ -60,15 +61,17 @@ class LiveConnections {
   void reset_all();
   bool closed() const { return closed_; }
   bool resets() const { return resets_; }
-  // Called with true when there is one connection after none, with false when the last one has
-  // ended; not by cut_all().
+  // Called with true when there is one client after none, with false when the last one has left;
+  // not by cut_all().
   void on_change(std::function<void(bool connected)> callback) { on_change_ = std::move(callback); }
-  std::size_t size() const { return cuts_.size(); }
+  // Clients.
+  std::size_t size() const { return clients_; }
 
  private:
   void remove(std::list<Entry>::iterator at);
 
   std::list<Entry> cuts_;
+  std::size_t clients_ = 0;  // of those in cuts_
   std::uint64_t round_ = 0;
   std::function<void(bool connected)> on_change_;
   bool closed_ = false;

@@ -61,12 +61,13 @@ Upstream::Upstream(const SandboxRoute& route, std::uint64_t port)
       ingress_(route.ingress ? route.ingress : std::make_shared<const IngressRules>()),
       address_(route.address),
       lifecycle_(route.connections) {
-  registration_ = LiveConnections::add(lifecycle_, [this] {
+  auto cut = [this] {
     for (Idle& idle : idle_) idle.channel->close(true);
     idle_.clear();
     // Idle clients still point here; the namespace must not wait for them.
     netns_.reset();
-  });
+  };
+  registration_ = LiveConnections::add(lifecycle_, std::move(cut), LiveConnections::Kind::kOwn);
 }
 
 std::shared_ptr<Channel> Upstream::take_idle() {
@@ -163,14 +164,6 @@ void Dialer::keep(const std::shared_ptr<Upstream>& upstream, std::shared_ptr<Cha
   upstream->put_idle(std::move(channel));
   arm_sweep();
   if (!upstream->unanswered_.empty()) arm_patience();
-}
-
-std::size_t Dialer::clients(const LiveConnections& lifecycle) const {
-  // Each Upstream is registered as well, to close its idle connections.
-  auto own = std::count_if(upstreams_.begin(), upstreams_.end(), [&lifecycle](const auto& entry) {
-    return entry.first.first == &lifecycle;
-  });
-  return lifecycle.size() - static_cast<std::size_t>(own);
 }
 
 Upstream::Question Dialer::asked(const std::shared_ptr<Upstream>& upstream) {

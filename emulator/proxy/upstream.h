@@ -87,8 +87,6 @@ class Dialer {
   Upstream::Question asked(const std::shared_ptr<Upstream>& upstream);
   // Hands a connection back for re-use.
   void keep(const std::shared_ptr<Upstream>& upstream, std::shared_ptr<Channel> channel);
-  // Client connections registered with a sandbox lifecycle.
-  std::size_t clients(const LiveConnections& lifecycle) const;
   // Closes every idle connection.
   void stop();
 

@@ -143,6 +143,11 @@ eachSdk('events', (sdk) => {
     assert.equal((await sleeper.getInfo()).state, 'running')
     await clock({ advance: '31s' })
     await eventually('it paused again', async () => (await sleeper.getInfo()).state === 'paused')
+    // Its last client has left when its connection ends, whatever the front door keeps for the next one.
+    const left = await open(t, sdk, { metadata, timeoutMs: 7_200_000 })
+    assert.equal((await get(await left.downloadUrl('/etc/hostname'))).status, 200)
+    await clock({ advance: '61s' })
+    await eventually('it ended', async () => (await api(`/sandboxes/${left.sandboxId}`)).status === 404)
     for (const idle_timeout of ['soon', '-1', '', '1.5', '99999999999999999999']) {
       await assert.rejects(() => Sandbox.create({ metadata: { idle_timeout } }), /idle_timeout/)
     }

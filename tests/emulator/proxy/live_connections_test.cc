@@ -80,6 +80,24 @@ TEST(LiveConnections, SayWhenTheFirstComesAndTheLastHasLeft) {
   EXPECT_EQ(seen, "+-+") << "a cut is no leaving";
 }
 
+TEST(LiveConnections, WhatTheFrontDoorKeepsForItselfIsNoClient) {
+  auto live = std::make_shared<LiveConnections>();
+  std::string seen;
+  live->on_change([&](bool connected) { seen += connected ? '+' : '-'; });
+  int cuts = 0;
+  LiveConnections::Registration own;
+  {
+    auto client = LiveConnections::add(live, [] {});
+    own = LiveConnections::add(
+        live, [&] { ++cuts; }, LiveConnections::Kind::kOwn);
+    EXPECT_EQ(live->size(), 1U);
+  }
+  EXPECT_EQ(seen, "+-");
+  EXPECT_EQ(live->size(), 0U);
+  live->cut_all();
+  EXPECT_EQ(cuts, 1);
+}
+
 TEST(LiveConnections, OutliveTheirOwner) {
   auto live = std::make_shared<LiveConnections>();
   auto held = LiveConnections::add(live, [] {});
