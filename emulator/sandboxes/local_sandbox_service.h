@@ -235,6 +235,8 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // Copies its files into the directory, frozen or, if it runs, frozen for that long.
   base::Task<> capture(std::string id, std::filesystem::path directory);
   static fakeapi::cloud::SnapshotInfo info_of(const SnapshotRecord& record);
+  // A copy of it, as large as it is now.
+  SnapshotRecord copy_of(const Sandbox& sandbox) const;
   // `id`: what it is called, if not what the blank is.
   base::Task<Blank> take_configured(const Template& item,
                                     const fakeapi::cloud::StringMap& environment,

@@ -37,6 +37,15 @@ cloud::SnapshotInfo LocalSandboxService::info_of(const SnapshotRecord& record) {
   return info;
 }
 
+SnapshotRecord LocalSandboxService::copy_of(const Sandbox& sandbox) const {
+  SnapshotRecord record;
+  record.source = sandbox.info.sandbox_id;
+  record.created_at = clock_.now();
+  record.limits = sandbox.item->limits;
+  record.limits.memory_mb = sandbox.info.memory_mb;
+  return record;
+}
+
 base::Task<> LocalSandboxService::capture(std::string id, std::filesystem::path directory) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   const State before = sandbox->state;
@@ -80,7 +89,7 @@ base::Task<> LocalSandboxService::capture(std::string id, std::filesystem::path 
 base::Task<cloud::SnapshotInfo> LocalSandboxService::take_snapshot(std::string sandbox_id,
                                                                    std::string name) {
   SANDLOT_CO_TRY(SandboxPtr sandbox, find(sandbox_id));
-  SnapshotRecord record;
+  SnapshotRecord record = copy_of(*sandbox);
   if (!name.empty()) {
     SANDLOT_CO_TRY(std::string full, full_name(name));
     if (templates_.find(full) != nullptr) {
@@ -88,8 +97,6 @@ base::Task<cloud::SnapshotInfo> LocalSandboxService::take_snapshot(std::string s
     }
     record.names.push_back(std::move(full));
   }
-  record.source = sandbox_id;
-  record.created_at = clock_.now();
   SnapshotCatalogue::Fill fill = [this, sandbox_id](std::filesystem::path directory) {
     return capture(sandbox_id, std::move(directory));
   };
@@ -155,9 +162,7 @@ base::Task<cloud::Cloned> LocalSandboxService::clone(std::string sandbox_id,
   if (sandbox->state == State::kRunning) wanted.timeout = std::max(left, std::chrono::seconds(1));
   if (request.timeout) wanted.timeout = *request.timeout;
 
-  SnapshotRecord record;
-  record.source = sandbox_id;
-  record.created_at = clock_.now();
+  SnapshotRecord record = copy_of(*sandbox);
   record.hidden = true;
   SnapshotCatalogue::Fill fill = [this, sandbox_id](std::filesystem::path directory) {
     return capture(sandbox_id, std::move(directory));

@@ -218,7 +218,6 @@ base::Task<SnapshotCatalogue::Added> SnapshotCatalogue::add(SnapshotRecord recor
   } else {
     merged = lower;
   }
-  record.limits = below->limits;
   record.disk_size_mb = below->disk_size_mb;
   record.unbuilt_port = below->unbuilt_port;
   auto begin = [this, id = record.id] { return layers_.begin(id); };

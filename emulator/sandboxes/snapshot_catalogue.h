@@ -45,10 +45,11 @@ class SnapshotCatalogue {
   // Those that are not hidden, in no order.
   base::Task<std::vector<SnapshotRecord>> list();
 
-  // Makes a snapshot on top of what `below` is made of. `fill` puts the layers into an empty
-  // directory (namespaces::Container::capture); then everything is made durable unless the record
-  // is hidden. On top of kMostLayers it has all of them in its own. A name that another one has
-  // moves here. After an error nothing is left. Errors: kNoSpace, those of `fill`.
+  // Makes a snapshot on top of what `below` is made of; the record says the limits. `fill` puts the
+  // layers into an empty directory (namespaces::Container::capture); then everything is made
+  // durable unless the record is hidden. On top of kMostLayers it has all of them in its own. A
+  // name that another one has moves here. After an error nothing is left. Errors: kNoSpace, those
+  // of `fill`.
   using Fill = std::function<base::Task<>(std::filesystem::path directory)>;
   struct Added {
     SnapshotRecord record;

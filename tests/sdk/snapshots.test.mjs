@@ -252,6 +252,29 @@ eachSdk('clone', (sdk) => {
     })
   })
 
+  it('a copy has the memory that was plugged into its source, running or paused; a reset takes it away', async (t) => {
+    const source = await open(t, sdk)
+    const { memoryMB } = await source.getInfo()
+    await source.resize({ memoryMiB: 1024 })
+    const fits = `python3 -c "b = bytearray(${memoryMB + 400} << 20); print('fits')"`
+    const check = async (copy) => {
+      assert.equal((await copy.getInfo()).memoryMB, memoryMB + 1024)
+      assert.equal(await sh(copy, fits), 'fits')
+      await copy.kill()
+    }
+    const clone = async () => (await Sandbox.clone(source.sandboxId)).sandboxes[0]
+    await check(await clone())
+    const [{ sandbox: fork }] = (await api('POST', `/sandboxes/${source.sandboxId}/fork`, { timeout: 60 })).json
+    await check(await Sandbox.connect(fork.sandboxID))
+    await source.pause()
+    await check(await clone())
+    const { snapshotId } = await source.createSnapshot()
+    await check(await Sandbox.create(snapshotId))
+    assert.equal(await Sandbox.deleteSnapshot(snapshotId), true)
+    assert.equal(await source.reset(), true)
+    assert.equal((await source.getInfo()).memoryMB, memoryMB)
+  })
+
   it('a clone of a clone, and of a paused one, which stays so', async (t) => {
     const source = await open(t, sdk)
     await source.files.write('/home/user/a', 'a')

@@ -53,6 +53,7 @@ class SnapshotCatalogueTest : public store::DatabaseTest {
     record.hidden = hidden;
     record.source = "isandbox";
     record.created_at = base::TimePoint(std::chrono::milliseconds(1789984800123));
+    record.limits = on->limits;
     auto fill = [this](fs::path directory) { return this->fill(std::move(directory)); };
     return tests::run_task(context_, catalogue_->add(std::move(record), std::move(on), fill));
   }
