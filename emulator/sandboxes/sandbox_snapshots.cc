@@ -237,6 +237,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   info.end_at = end;
   sandbox->state = request.resume ? State::kRunning : State::kPaused;
   info.state = request.resume ? cloud::SandboxState::kRunning : cloud::SandboxState::kPaused;
+  if (before == State::kRunning && !request.resume) note(*sandbox, "pause", 200);
+  if (before == State::kPaused && request.resume) note(*sandbox, "resume", 200);
   cloud::SandboxInfo result = info;
   sandbox->settled.cancel();
   expire_sooner();

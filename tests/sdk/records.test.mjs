@@ -50,6 +50,20 @@ eachSdk('events', (sdk) => {
     assert.equal((await events({ sandboxID, startTime: now - 3600, endTime: now + 60 })).total, 6)
   })
 
+  it('a reset is what it does to the state', async (t) => {
+    const sandbox = await open(t, sdk)
+    const { sandboxId: sandboxID } = sandbox
+    const reset = async (resume) => assert.equal((await api(`/sandboxes/${sandboxID}/reset`, { resume })).status, 200)
+    await reset(true)
+    assert.deepEqual(names(await events({ sandboxID })), ['create'])
+    await reset(false)
+    assert.deepEqual(names(await events({ sandboxID })), ['pause', 'create'])
+    await reset(false)
+    assert.deepEqual(names(await events({ sandboxID })), ['pause', 'create'])
+    await reset(true)
+    assert.deepEqual(names(await events({ sandboxID })), ['resume', 'pause', 'create'])
+  })
+
   it('a timeout is one, and what it did', async (t) => {
     t.after(() => clock({ reset: true }))
     const [killed, paused] = await Promise.all([open(t, sdk), open(t, sdk, autoPause(sdk))])
