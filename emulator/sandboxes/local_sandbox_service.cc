@@ -130,8 +130,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::create_from(TemplatePtr item
   info.template_id = item->id;
   info.alias = item->name();
   info.metadata = std::move(request.metadata);
-  info.started_at = clock_.now();
-  info.end_at = info.started_at + request.timeout;
+  begin_life(*sandbox, request.timeout);
   info.cpu_count = item->limits.cpu_count;
   info.memory_mb = sandbox->base_memory_mb = item->limits.memory_mb;
   info.disk_size_mb = item->disk_size_mb;

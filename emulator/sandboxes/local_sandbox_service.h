@@ -185,7 +185,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::shared_ptr<const intercept::HeaderRules> rules;
     // What the slot's rules were made of; nullptr after a failed change, when nobody knows.
     std::shared_ptr<const netfilter::Policy> policy_in_kernel;
-    std::chrono::seconds lifetime{};  // as it was created
+    std::chrono::seconds lifetime{};  // as it was created, or reset without going on
     Template made_of;
     fakeapi::cloud::StringMap env_vars;  // as sent
     BoundSecrets secrets;
@@ -252,6 +252,7 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
                                 const Blank& fresh,
                                 BoundSecrets secrets,
                                 std::optional<fakeapi::cloud::NetworkOptions> network,
+                                std::chrono::seconds lifetime,
                                 base::TimePoint end);
   Blank change_container(const SandboxPtr& sandbox,
                          Blank fresh,
@@ -278,7 +279,9 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
     std::optional<fakeapi::cloud::NetworkOptions> network;
     PolicyPtr policy;
   };
-  base::Task<> thaw_changed(SandboxPtr sandbox, std::optional<NetworkBefore> before);
+  base::Task<> thaw_changed(SandboxPtr sandbox,
+                            std::chrono::seconds lifetime,
+                            std::optional<NetworkBefore> before);
   // Paused, and written down if it can be: `insist` undoes the pause when it cannot.
   base::Task<> freeze(SandboxPtr sandbox, bool keep_memory, bool insist);
   base::Task<> suspend(std::string id, bool keep_memory, bool insist);
@@ -289,7 +292,10 @@ class LocalSandboxService final : public fakeapi::cloud::SandboxService,
   // Stands still for the moment in which a volume is changed; and goes on, unless paused by then.
   static base::Task<> hold(std::weak_ptr<Sandbox> sandbox);
   static base::Task<> let_go(std::weak_ptr<Sandbox> sandbox);
-  base::Task<> thaw(SandboxPtr sandbox);
+  base::Task<> thaw(SandboxPtr sandbox, std::chrono::seconds lifetime);
+  // When it goes on it has started now, and a paused one has ended when it was paused, as in the
+  // cloud (e2b infra: StartTime and EndTime of the API's sandboxes, and the rows of snapshots).
+  void begin_life(Sandbox& sandbox, std::chrono::seconds lifetime) const;
   // sandbox_memory.cc: what a sandbox is when it has no memory. It has the files of a fresh
   // container now:
   static void begin_files(Sandbox& sandbox, const Blank& fresh);

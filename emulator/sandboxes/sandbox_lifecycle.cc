@@ -1,5 +1,6 @@
 // LocalSandboxService: pausing, going on, and the end of a sandbox's time.
 #include <algorithm>
+#include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -40,6 +41,7 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
   using asio::experimental::awaitable_operators::operator&&;
   sandbox->state = State::kPausing;
   sandbox->info.state = cloud::SandboxState::kPaused;  // shown as paused while it is still pausing
+  const base::TimePoint end = std::exchange(sandbox->info.end_at, clock_.now());
   sandbox->connections->cut_all();
   // At once: neither needs the other, and neither counts before both are done.
   auto freezing = sandbox->container->freeze();
@@ -57,6 +59,7 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
   if (!frozen) {
     sandbox->state = State::kRunning;
     sandbox->info.state = cloud::SandboxState::kRunning;
+    sandbox->info.end_at = end;
     sandbox->files_only = false;
     renew_connections(sandbox);
   } else {
@@ -68,7 +71,12 @@ base::Task<> LocalSandboxService::freeze(SandboxPtr sandbox, bool keep_memory, b
   co_return frozen;
 }
 
-base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
+void LocalSandboxService::begin_life(Sandbox& sandbox, std::chrono::seconds lifetime) const {
+  sandbox.info.started_at = clock_.now();
+  sandbox.info.end_at = sandbox.info.started_at + lifetime;
+}
+
+base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox, std::chrono::seconds lifetime) {
   SANDLOT_CO_CHECK(check_room());
   sandbox->state = State::kResuming;
   auto secrets = co_await newest_secrets(sandbox, !sandbox->container);
@@ -85,6 +93,7 @@ base::Task<> LocalSandboxService::thaw(SandboxPtr sandbox) {
   if (thawed) {
     sandbox->stuck = false;
     sandbox->info.state = cloud::SandboxState::kRunning;
+    begin_life(*sandbox, lifetime);
     renew_connections(sandbox);
     note(*sandbox, "resume", 201);
     sandbox->metrics.restart();
@@ -124,13 +133,11 @@ base::Task<cloud::Connected> LocalSandboxService::connect(
     SANDLOT_CO_TRY(sandbox, co_await find_steady(id));
   }
   cloud::Connected connected;
-  base::TimePoint wanted = clock_.now() + timeout;
   if (sandbox->state == State::kPaused) {
-    SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, std::move(network_before)));
-    sandbox->info.end_at = wanted;
+    SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, timeout, std::move(network_before)));
     connected.resumed = true;
   } else {
-    sandbox->info.end_at = std::max(sandbox->info.end_at, wanted);
+    sandbox->info.end_at = std::max(sandbox->info.end_at, clock_.now() + timeout);
     if (sandbox->idle_since) sandbox->idle_since = clock_.now();
   }
   note(*sandbox, "connect", connected.resumed ? 201 : 200);
@@ -155,8 +162,7 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::resume(
   if (sandbox->state != State::kPaused) {
     co_return base::fail(Errc::kConflict, "sandbox \"" + id + "\" is already running");
   }
-  SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, std::move(network_before)));
-  sandbox->info.end_at = clock_.now() + timeout;
+  SANDLOT_CO_CHECK(co_await thaw_changed(sandbox, timeout, std::move(network_before)));
   if (auto_pause) sandbox->info.auto_pause = *auto_pause;
   expire_sooner();
   co_return sandbox->info;
@@ -166,8 +172,7 @@ base::Task<> LocalSandboxService::resume(std::string id) {
   constexpr std::chrono::seconds kShortest{300};
   SANDLOT_CO_TRY(SandboxPtr sandbox, co_await find_steady(id));
   if (sandbox->state != State::kPaused) co_return base::Result<>();
-  SANDLOT_CO_CHECK(co_await thaw(sandbox));
-  sandbox->info.end_at = clock_.now() + std::max(sandbox->lifetime, kShortest);
+  SANDLOT_CO_CHECK(co_await thaw(sandbox, std::max(sandbox->lifetime, kShortest)));
   expire_sooner();
   co_return base::Result<>();
 }

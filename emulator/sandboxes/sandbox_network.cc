@@ -87,8 +87,9 @@ base::Task<> LocalSandboxService::change_network(SandboxPtr sandbox, cloud::Netw
 }
 
 base::Task<> LocalSandboxService::thaw_changed(SandboxPtr sandbox,
+                                               std::chrono::seconds lifetime,
                                                std::optional<NetworkBefore> before) {
-  auto thawed = co_await thaw(sandbox);
+  auto thawed = co_await thaw(sandbox, lifetime);
   if (thawed || !before || sandbox->state != State::kPaused) co_return thawed;
   // The row says what was before: so must everything else.
   if (sandbox->policy != before->policy) {

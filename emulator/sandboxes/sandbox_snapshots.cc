@@ -79,6 +79,7 @@ base::Task<> LocalSandboxService::capture(std::string id, std::filesystem::path 
     base::log::error("sandbox.stuck", {{"sandbox", id}, {"error", thawed.error().message()}});
     sandbox->state = State::kPaused;
     sandbox->info.state = cloud::SandboxState::kPaused;
+    sandbox->info.end_at = clock_.now();
   }
   sandbox->settled.cancel();
   expire_sooner();  // its time may have come meanwhile
@@ -207,16 +208,18 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   sandbox->state = State::kResetting;
   auto secrets = co_await newest_secrets(sandbox, true);
   auto fresh = co_await make_again(sandbox, secrets.bound, policy);
+  auto lifetime = request.timeout.value_or(sandbox->lifetime);
   auto end = info.end_at;
-  if (before == State::kPaused) end = clock_.now() + sandbox->lifetime;
-  if (request.timeout) end = clock_.now() + *request.timeout;
+  if (before == State::kRunning && !request.resume) end = clock_.now();
+  if (before == State::kRunning && request.resume && request.timeout) end = clock_.now() + lifetime;
   if (fresh && !request.resume) {
     auto frozen = co_await fresh->container->freeze();
     if (!frozen) fresh = base::Failure(std::move(frozen).error());
   }
   if (fresh && !request.resume && sandbox->state != State::kGone) {
     // Before anything of the old one goes: a crash from here on finds the new one.
-    auto written = co_await write_down_reset(sandbox, *fresh, secrets.bound, network, end);
+    auto written =
+        co_await write_down_reset(sandbox, *fresh, secrets.bound, network, lifetime, end);
     if (!written) fresh = base::Failure(std::move(written).error());
   }
   if (sandbox->state == State::kGone) {
@@ -235,6 +238,8 @@ base::Task<cloud::SandboxInfo> LocalSandboxService::reset(std::string sandbox_id
   show_ingress(*sandbox);
   give_secrets(*sandbox, std::move(secrets));
   info.end_at = end;
+  if (!request.resume) sandbox->lifetime = lifetime;
+  if (before == State::kPaused && request.resume) begin_life(*sandbox, lifetime);
   sandbox->state = request.resume ? State::kRunning : State::kPaused;
   info.state = request.resume ? cloud::SandboxState::kRunning : cloud::SandboxState::kPaused;
   if (before == State::kRunning && !request.resume) note(*sandbox, "pause", 200);
@@ -257,12 +262,14 @@ base::Task<> LocalSandboxService::write_down_reset(SandboxPtr sandbox,
                                                    const Blank& fresh,
                                                    BoundSecrets secrets,
                                                    std::optional<cloud::NetworkOptions> network,
+                                                   std::chrono::seconds lifetime,
                                                    base::TimePoint end) {
   if (hooks_.paused == nullptr) co_return base::Result<>();
   if (network && network->is_private()) make_traffic_token(*sandbox);
   PausedRecord record = record_of(*sandbox);
   record.info.network = std::move(network);
   record.info.end_at = end;
+  record.lifetime = lifetime;
   record.secrets = std::move(secrets);
   record.info.memory_mb = sandbox->item->limits.memory_mb;
   record.files_only = false;

@@ -119,12 +119,12 @@ TEST_P(Paused, WhatIsSaidOfAPausedOneIsThereAfterKillMinusNine) {
         emulator.api("PUT", "/sandboxes/" + id + "/network", {{"denyOut", {"1.1.1.1"}}});
     EXPECT_EQ(refused.status, 404) << refused.body;
     // What a reset says that leaves it paused.
-    HttpAnswer reset =
-        emulator.api("POST", "/sandboxes/" + id + "/reset", {{"resume", false}, {"timeout", 3000}});
+    Json change = {{"resume", false}, {"network", {{"denyOut", {"9.9.9.9"}}}}};
+    HttpAnswer reset = emulator.api("POST", "/sandboxes/" + id + "/reset", change);
     EXPECT_EQ(reset.status, 200) << reset.body;
     before = emulator.api("GET", "/sandboxes/" + id).json();
-    EXPECT_NE(before.value("endAt", ""), made.value("endAt", ""));
-    EXPECT_EQ(before["network"], made["network"]);
+    EXPECT_EQ(before["network"]["denyOut"], Json({"9.9.9.9"}));
+    for (const char* time : {"startedAt", "endAt"}) EXPECT_EQ(before[time], made[time]);
     emulator.kill_hard();
   }
   EmulatorProcess emulator(dir.path(), {{"--pool", "0"}, {}});

@@ -88,6 +88,19 @@ eachSdk('list', (sdk) => {
     assert.equal(second.hasNext, false)
   })
 
+  it('one that was resumed is the newest, and nobody is on two pages', async (t) => {
+    const metadata = ownMetadata()
+    const [oldest, middle, newest] = [await open(t, sdk, { metadata }), await open(t, sdk, { metadata }), await open(t, sdk, { metadata })]
+    await oldest.pause()
+    const pages = Sandbox.list({ query: { metadata }, limit: 1 })
+    const seen = await pages.nextItems()
+    await oldest.connect()
+    while (pages.hasNext) seen.push(...await pages.nextItems())
+    assert.deepEqual(ids(seen), [newest, middle].map((one) => one.sandboxId))
+    const all = await everyItem(Sandbox.list({ query: { metadata }, limit: 1 }))
+    assert.deepEqual(ids(all), [oldest, newest, middle].map((one) => one.sandboxId))
+  })
+
   it('an empty result is one empty page', async () => {
     const paginator = Sandbox.list({ query: { metadata: ownMetadata() } })
     assert.deepEqual(await paginator.nextItems(), [])

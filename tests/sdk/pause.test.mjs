@@ -72,6 +72,27 @@ eachSdk('pause', (sdk) => {
     assert.ok(Math.abs(left - 400) < 5, `${left} s`)
   })
 
+  it('it ended when it was paused, and started when it went on', async (t) => {
+    const metadata = ownMetadata()
+    const sandbox = await open(t, sdk, { metadata })
+    const listed = async () => (await everyItem(Sandbox.list({ query: { metadata } })))[0]
+    const between = (time, from) => assert.ok(time >= from && time <= Date.now() + 1, `${time.toISOString()}: not between ${from.toISOString()} and now`)
+    for (let { startedAt } = await sandbox.getInfo(), round = 0; round < 2; ++round) {
+      const before = new Date()
+      await sandbox.pause()
+      const paused = await sandbox.getInfo()
+      between(paused.endAt, before)
+      assert.deepEqual(paused.startedAt, startedAt)
+      assert.deepEqual(await listed().then((item) => [item.startedAt, item.endAt]), [startedAt, paused.endAt])
+      await sandbox.connect({ timeoutMs: 100_000 })
+      const resumed = await sandbox.getInfo()
+      between(resumed.startedAt, paused.endAt)
+      assert.equal(resumed.endAt - resumed.startedAt, 100_000)
+      assert.deepEqual(await listed().then((item) => [item.startedAt, item.endAt]), [resumed.startedAt, resumed.endAt])
+      startedAt = resumed.startedAt
+    }
+  })
+
   it('ten rounds of pause and connect leave it whole', async (t) => {
     const sandbox = await open(t, sdk)
     const process = await background(sandbox, 'sleep 600')

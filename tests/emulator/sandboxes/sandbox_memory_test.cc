@@ -223,9 +223,12 @@ TEST_F(SandboxMemoryTest, AResetThatStaysPausedIsWrittenBeforeTheOldFilesGo) {
   refuse_rows(false);
   ASSERT_TRUE(run(service->reset(id, request)));
   EXPECT_EQ(world.discarded, std::vector<std::string>{id});
-  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now() + 4321s);
+  EXPECT_EQ(as_the_next_one_has_it(id).end_at, clock.now()) << "when it was paused";
   EXPECT_EQ(*paused_files(*database), std::set<std::string>{world.last_spec.id});
   EXPECT_NE(world.last_spec.id, id);
+  ASSERT_TRUE(run(service->resume(id)));
+  EXPECT_EQ(service->get(id)->started_at, clock.now());
+  EXPECT_EQ(service->get(id)->end_at, clock.now() + 4321s) << "what the reset said";
   ASSERT_TRUE(run(service->kill(id)));
   EXPECT_EQ(rows(), 0U);
 }

@@ -31,12 +31,20 @@ function facts(row, item) {
     await c.pause(s)
     assert.equal((await item(c, s)).state, 'paused')
   })
-  row.answer(['startedAt', 'endAt'], 'RFC 3339, UTC; when it began, and when it will end', async (c) => {
+  row.answer(['startedAt', 'endAt'], 'RFC 3339, UTC; when it began or last went on, and when it will end or was paused', async (c) => {
     const s = await c.open({ timeout: 100 })
     const one = await item(c, s)
     for (const time of [one.startedAt, one.endAt]) assert.match(time, kTime)
     inSeconds(one.startedAt, 0)
     inSeconds(one.endAt, 100)
+    await c.pause(s)
+    const paused = await item(c, s)
+    assert.equal(paused.startedAt, one.startedAt)
+    inSeconds(paused.endAt, 0)
+    await c.done(201, 'POST', `/sandboxes/${s.id}/connect`, { timeout: 50 })
+    const resumed = await item(c, s)
+    assert.ok(resumed.startedAt >= paused.endAt)
+    assert.equal(new Date(resumed.endAt) - new Date(resumed.startedAt), 50_000)
   })
   row.answer(['cpuCount', 'memoryMB'], 'what the sandbox may use', async (c) => {
     const s = await c.shared()
