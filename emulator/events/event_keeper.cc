@@ -47,6 +47,18 @@ Statement forget_old() {
   return {"DELETE FROM events WHERE recorded_at < ?", store::values(milliseconds(now - kKept))};
 }
 
+// Of sandboxes that went with a killed emulator: neither deleted nor, in their row, paused. By the
+// machine's clock, but after what happened to them by the other one.
+Statement end_of_the_dead() {
+  return {
+      "INSERT INTO events (sandbox_id, template_id, name, state, status_code, error, recorded_at) "
+      "SELECT sandbox_id, max(template_id), 'delete', ?, 500, ?, max(?, max(recorded_at)) "
+      "FROM events GROUP BY sandbox_id HAVING sum(name = 'create') > 0 AND "
+      "sum(name = 'delete') = 0 AND sandbox_id NOT IN (SELECT sandbox_id FROM paused_sandboxes)",
+      store::values(std::string(cloud::kFailed), std::string("the emulator was killed"),
+                    milliseconds(std::chrono::system_clock::now()))};
+}
+
 struct Condition {
   std::string sql = " FROM events WHERE recorded_at BETWEEN ? AND ?";
   std::vector<store::Value> values;
@@ -91,14 +103,17 @@ Result<std::unique_ptr<EventKeeper>> EventKeeper::open(asio::any_io_executor exe
                                                        store::Database& database,
                                                        const fs::path& directory,
                                                        const std::string& instance) {
-  std::vector<cloud::SandboxEvent> left;
-  std::vector<fs::path> abandoned;
-  SANDLOT_TRY(PendingFile file, PendingFile::open(directory, instance, left, abandoned));
+  PendingFile::Others others;
+  SANDLOT_TRY(PendingFile file, PendingFile::open(directory, instance, others));
   std::vector<Statement> statements = {forget_old()};
-  for (const cloud::SandboxEvent& event : left) statements.push_back({kInsertOnce, row_of(event)});
+  for (const cloud::SandboxEvent& event : others.left) {
+    statements.push_back({kInsertOnce, row_of(event)});
+  }
+  // Whose sandboxes are whose is not written down: with a neighbour some of them may live.
+  if (!others.abandoned.empty() && !others.alive) statements.push_back(end_of_the_dead());
   SANDLOT_CHECK(database.transaction_now(statements));
   std::error_code ignored;
-  for (const fs::path& path : abandoned) fs::remove(path, ignored);
+  for (const fs::path& path : others.abandoned) fs::remove(path, ignored);
   return std::make_unique<EventKeeper>(std::move(executor), database, std::move(file));
 }
 

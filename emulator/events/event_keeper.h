@@ -15,7 +15,9 @@ namespace emulator::events {
 
 class EventKeeper final : public fakeapi::cloud::EventLog {
  public:
-  // Blocking: takes over what killed emulators left in the directory. `database` outlives it.
+  // Blocking: takes over what killed emulators left in the directory, and writes down the end of
+  // the sandboxes that went with them (unless another emulator lives there). `database` outlives
+  // it.
   static base::Result<std::unique_ptr<EventKeeper>> open(boost::asio::any_io_executor executor,
                                                          store::Database& database,
                                                          const std::filesystem::path& directory,

@@ -68,13 +68,16 @@ bool take_over(const fs::path& path, std::vector<cloud::SandboxEvent>& left) {
 
 Result<PendingFile> PendingFile::open(const fs::path& directory,
                                       const std::string& instance,
-                                      std::vector<cloud::SandboxEvent>& left,
-                                      std::vector<fs::path>& abandoned) {
+                                      Others& others) {
   SANDLOT_CHECK(base::make_directories(directory, 0700));
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     if (entry.path().extension() != ".jsonl") continue;
-    if (take_over(entry.path(), left)) abandoned.push_back(entry.path());
+    if (take_over(entry.path(), others.left)) {
+      others.abandoned.push_back(entry.path());
+    } else {
+      others.alive = true;
+    }
   }
   fs::path path = directory / (instance + ".jsonl");
   base::UniqueFd fd(

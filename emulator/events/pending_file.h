@@ -15,12 +15,16 @@ namespace emulator::events {
 
 class PendingFile {
  public:
-  // Makes the directory. Adds the events of files that nobody holds any more to `left`, and their
-  // paths to `abandoned`, for remove() when the events are safe.
+  // What others have in the directory.
+  struct Others {
+    std::vector<fakeapi::cloud::SandboxEvent> left;  // in files that nobody holds any more
+    std::vector<std::filesystem::path> abandoned;  // these files: to be removed, `left` being safe
+    bool alive = false;                            // somebody holds one
+  };
+  // Makes the directory.
   static base::Result<PendingFile> open(const std::filesystem::path& directory,
                                         const std::string& instance,
-                                        std::vector<fakeapi::cloud::SandboxEvent>& left,
-                                        std::vector<std::filesystem::path>& abandoned);
+                                        Others& others);
   PendingFile(PendingFile&&) = default;
   PendingFile& operator=(PendingFile&&) = default;
   // A clean end leaves nothing: call after the last batch.

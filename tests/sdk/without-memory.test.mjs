@@ -108,6 +108,8 @@ eachSdk('after the end of the emulator', (sdk) => {
       const there = await Sandbox.list({ ...emulator.connection, query: { metadata } }).nextItems()
       assert.deepEqual(there.map((item) => [item.sandboxId, item.state, item.startedAt, item.endAt]), [[sandbox.sandboxId, 'paused', told.startedAt, told.endAt]])
       await failure(() => Sandbox.connect(running.sandboxId, emulator.connection), sdk.SandboxNotFoundError)
+      const events = JSON.parse((await get(`${emulator.base}/sandboxes/events?sandboxID=${running.sandboxId}`, { headers: { 'X-API-Key': 'e2b_0000' } })).text)
+      assert.deepEqual(events.items.map((one) => [one.eventName, one.state]), [['delete', signal === 'SIGKILL' ? 'failed' : 'success'], ['create', 'success']])
       const again = await Sandbox.connect(sandbox.sandboxId, emulator.connection)
       const info = await again.getInfo()
       const constant = { state: '', startedAt: 0, endAt: 0, sandboxDomain: '' }

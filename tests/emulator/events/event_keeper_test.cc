@@ -1,6 +1,8 @@
 // Events outlive the emulator that wrote them, whatever became of it, and are found again.
 #include "emulator/events/event_keeper.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,6 +116,43 @@ TEST_F(Events, AreThereOnceAfterAKillBetweenTheDatabaseAndTheFile) {
     (void)find();
   });
   open("next");
+  EXPECT_EQ(find("events=create").total, 1U);
+}
+
+TEST_F(Events, OfSandboxesThatWentWithTheirEmulatorEndWithTheNextOne) {
+  killed([&] {
+    open("dead");
+    for (const char* id : {"iran", "ipaused", "iended"}) record(id, "create", 201);
+    record("ipaused", "pause", 204);
+    record("iended", "delete", 204);
+    auto row = tests::run_task(
+        context_, database_->exec("INSERT INTO paused_sandboxes VALUES ('ipaused', 'dead', "
+                                  "'files', '{}', 1)"));
+    if (!row) ::_exit(1);
+  });
+  open("next");
+  auto ends = find("events=delete");
+  ASSERT_EQ(ends.total, 2U);
+  EXPECT_EQ(ends.items.front().sandbox_id, "iran");
+  EXPECT_EQ(ends.items.front().template_id, "base");
+  EXPECT_FALSE(ends.items.front().success);
+  EXPECT_EQ(ends.items.front().status_code, 500);
+  EXPECT_EQ(ends.items.front().error, "the emulator was killed");
+  close();
+  killed([&] { open("again"); });
+  open("last");
+  EXPECT_EQ(find("events=delete").total, 2U) << "once";
+}
+
+TEST_F(Events, WithALivingNeighbourNobodyIsTakenForDead) {
+  killed([&] {
+    open("dead");
+    record("i1", "create");
+  });
+  std::string path = directory_ / "events" / "neighbour.jsonl";
+  base::UniqueFd neighbour(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(neighbour.get(), LOCK_EX | LOCK_NB), 0);
+  open("next");
   EXPECT_EQ(find().total, 1U);
 }
 
@@ -122,10 +161,9 @@ TEST_F(Events, OfALivingNeighbourAreLeftToIt) {
   record("i1", "create");
   // Another process, because a lock is its owner's own.
   killed([&] {
-    std::vector<cloud::SandboxEvent> left;
-    std::vector<fs::path> abandoned;
-    auto file = PendingFile::open(directory_ / "events", "two", left, abandoned);
-    if (!file || !left.empty()) ::_exit(1);
+    PendingFile::Others others;
+    auto file = PendingFile::open(directory_ / "events", "two", others);
+    if (!file || !others.left.empty() || !others.alive) ::_exit(1);
   });
   EXPECT_EQ(find().total, 1U);
 }
