@@ -18,6 +18,8 @@ namespace {
 constexpr std::uint64_t kInodesPerGib = 1000;
 constexpr std::uint64_t kLargestGib = 4096;
 constexpr std::uint64_t kMostInodes = 1ULL << 31U;
+// What mkfs.ext4 can do: one for each KiB.
+constexpr std::uint64_t kMostInodesPerGib = 1ULL << 20U;
 constexpr std::size_t kLongestName = 255;
 constexpr std::uint64_t kMaxUint32 = std::numeric_limits<std::uint32_t>::max();
 
@@ -44,6 +46,10 @@ Result<std::optional<VolumeQuota>> quota_of(const json& object) {
   SANDLOT_TRY(auto inodes, number(object, "quotaInodes", 1, kMostInodes));
   if (!size && inodes) return refuse("quotaInodes", "quotaInodes needs quotaSizeGiB");
   if (!size) return std::optional<VolumeQuota>();
+  if (auto most = *size * kMostInodesPerGib; inodes && *inodes > most) {
+    return refuse("quotaInodes", "number must be at most " + std::to_string(most) + " in " +
+                                     std::to_string(*size) + " GiB");
+  }
   VolumeQuota quota;
   quota.size_gib = *size;
   quota.inodes = inodes.value_or(*size * kInodesPerGib);

@@ -35,6 +35,10 @@ TEST_F(Volumes, AQuotaHasAThousandInodesToTheGibUnlessItSaysOtherwise) {
   EXPECT_EQ(volumes_.last_quota, (cloud::VolumeQuota{3, 3000}));
   post("/volumes", R"({"name":"v","quotaSizeGiB":2.0,"quotaInodes":7})");
   EXPECT_EQ(volumes_.last_quota, (cloud::VolumeQuota{2, 7}));
+  post("/volumes", R"({"name":"v","quotaSizeGiB":1,"quotaInodes":1048576})");
+  EXPECT_EQ(volumes_.last_quota, (cloud::VolumeQuota{1, 1048576}));
+  expect_error(post("/volumes", R"({"name":"v","quotaSizeGiB":1,"quotaInodes":1048577})"), 400);
+  EXPECT_EQ(volumes_.last_quota, (cloud::VolumeQuota{1, 1048576})) << "nobody was asked";
 }
 
 TEST_F(Volumes, ListHasNoTokens) {

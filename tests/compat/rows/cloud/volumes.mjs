@@ -58,6 +58,7 @@ endpoint('POST /volumes', 'a new volume', {}, (row) => {
     [{ name: 'a b' }, 'name', 'string doesn\'t match the regular expression "^[a-zA-Z0-9_-]+$"'],
     [{ name: 'x', quotaSizeGiB: 0 }, 'quotaSizeGiB', 'number must be at least 1'], [{ name: 'x', quotaSizeGiB: 0.5 }, 'quotaSizeGiB', 'value must be an integer'],
     [{ name: 'x', quotaInodes: 5 }, 'quotaInodes', 'quotaInodes needs quotaSizeGiB'],
+    [{ name: 'x', quotaSizeGiB: 2, quotaInodes: 1e9 }, 'quotaInodes', 'number must be at most 2097152 in 2 GiB'],
   ]) row.error(400, `\`${JSON.stringify(body)}\``, wrong(name, reason), (c) => c.call('POST', '/volumes', body))
   row.error(400, 'no JSON', 'Error when parsing request: …', (c) => c.call('POST', '/volumes', '{'))
 })
