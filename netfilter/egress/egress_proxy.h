@@ -99,8 +99,8 @@ class EgressProxy {
   void set_own_door(OwnDoor door) { own_door_ = std::move(door); }
   // Opens the three listeners inside the switch and begins to accept. Takes microseconds.
   base::Result<> start(const SwitchNamespace& network);
-  // The sandbox's policy is another one now: resets those of its live connections that it would not
-  // let through, or not in the same way (contract-network 2.2).
+  // The sandbox's policy is another one now: resets those of its live connections that lead where
+  // it lets nothing through (contract-network 2.2).
   void policy_changed(const std::string& sandbox_id);
   // Resets every connection of the sandbox, on both sides.
   void cut_all(const std::string& sandbox_id);
@@ -136,6 +136,9 @@ class EgressProxy {
   boost::asio::awaitable<std::vector<Ipv4>> targets_of(Connection& connection);
   // Of an address that its name leads to; nullopt: it may be dialled.
   std::optional<Decision> objection(const Connection& connection, const Ipv4& address);
+  // Whether a connection that was judged before may lead to this address. One that was dialled by
+  // address was never shown to be the name that it gives: the name does not count.
+  static bool lets_through(const Policy& policy, const Connection& connection, const Ipv4& address);
   bool is_changed(const Flow& flow) const { return hooks_.is_changed && hooks_.is_changed(flow); }
   boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);
   base::Task<> connect_to(Connection& connection, Ipv4 address);

@@ -185,6 +185,37 @@ except ConnectionError:
     await until('cut')
   }, { differs: 'the cloud lets established connections live' })
 
+  row('NET-58: a connection that the new lists allow goes on, allowed by name before and by address now', async (t) => {
+    const changing = await lists(t, { allowOut: ['example.com'], denyOut: [kAll] })
+    await changing.files.write('/tmp/turns.py', `
+import http.client, ssl, sys
+c = http.client.HTTPSConnection('example.com', context=ssl.create_default_context())
+c.connect()
+c.auto_open = 0
+for turn in sys.stdin:
+    try:
+        c.request('GET', '/')
+        answer = c.getresponse()
+        answer.read()
+        print(answer.status, flush=True)
+    except OSError:
+        print('cut', flush=True)
+`)
+    const talk = await changing.commands.run('python3 /tmp/turns.py', { background: true, stdin: true, onStdout: () => {} })
+    const turn = async () => {
+      const before = talk.stdout.length
+      await changing.commands.sendStdin(talk.pid, 'next\n')
+      while (talk.stdout.length === before) await new Promise((done) => setTimeout(done, 10))
+      return talk.stdout.slice(before).trim()
+    }
+    assert.equal(await turn(), '200')
+    for (const network of [{}, { allowOut: [kAll], denyOut: [kAll] }, { allowOut: ['93.184.216.34'], denyOut: [kAll] }, { allowOut: ['*', '1.1.1.1'], denyOut: [kAll] }]) {
+      await setNetwork(sdk, changing, network)
+      assert.equal(await turn(), '200', JSON.stringify(network))
+    }
+    await talk.kill()
+  })
+
   row('NET-58: an unknown sandbox is 404, and a refused change changes nothing', async (t) => {
     const closed = await lists(t, { denyOut: [kAll] })
     await failure(() => setNetwork(sdk, closed, { allowOut: ['example.com'] }), SandboxError, /ALL_TRAFFIC/)
