@@ -70,8 +70,9 @@ class Exchange {
   void notify();
   // Resets both: what was passed on is not whole.
   void abort();
-  // The client reads to the end of what it was sent, but not for ever.
-  void finish();
+  // The client reads to the end of what it was sent, but not for ever. `whole`: as far as anybody
+  // can say, the server did not break off.
+  void finish(bool whole = true);
 
   std::shared_ptr<proxy::Channel> client_;
   std::shared_ptr<proxy::Channel> server_;
