@@ -42,7 +42,7 @@ asio::awaitable<void> Exchange::run() {
 }
 
 void Exchange::abort() {
-  over_ = true;
+  over_ = was_reset_ = true;
   client_->close(true);
   server_->close(true);
   notify();
@@ -142,7 +142,8 @@ asio::awaitable<void> Exchange::refuse(std::string_view reason, std::string_view
       "HTTP/1.1 " + std::string(status) +
       "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(text.size()) +
       "\r\nConnection: close\r\n\r\n" + text;
-  co_await send(*client_, answer, traffic_.received);
+  std::uint64_t uncounted = 0;  // not the server's
+  co_await send(*client_, answer, uncounted);
   finish();
   co_await discard();
 }

@@ -226,7 +226,7 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   if (!decision.allowed) co_return;
   tune(connection->client);
   if (dns) {
-    co_await hooks_.serve_dns(connection->client);
+    co_await hooks_.serve_dns(*connection);
     co_return;
   }
   if (!co_await dial(*connection, std::move(targets))) {

@@ -48,8 +48,9 @@ struct FlowEnd {
   const Flow& flow;
   std::uint64_t mark = 0;
   std::optional<Ipv4> dialled = {};  // where it was connected to
-  std::uint64_t sent = 0;            // bytes from the sandbox
-  std::uint64_t received = 0;        // bytes to it
+  // Bytes from the sandbox to there, and back. What is answered in its place is not among them.
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
   CloseReason reason = CloseReason::kEnded;
 };
 
@@ -76,9 +77,8 @@ class EgressProxy {
     // The IPv4 addresses of a name as the machine sees them, for connections that are allowed by
     // name. Unset: such connections are closed.
     std::function<base::Task<std::vector<Ipv4>>(std::string name)> resolve;
-    // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
-    // Optional.
-    std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
+    // Serves DNS over TCP to 8.8.8.8:53 in place of the internet, and counts the bytes. Optional.
+    std::function<boost::asio::awaitable<void>(Connection& connection)> serve_dns;
     // Whether the requests of a connection are to be changed on their way; with an empty name,
     // whether its name is worth waiting for. Such a connection is dialled by name as `resolve`
     // says, and carry_changed() carries it from then on. Both or none.
