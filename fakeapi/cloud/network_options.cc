@@ -91,7 +91,7 @@ NetworkOptions merged(NetworkOptions base, const NetworkOptions& change) {
   return base;
 }
 
-base::Result<> validate(const NetworkOptions& options) {
+base::Result<> validate(const NetworkOptions& options, const PublicUrls& urls) {
   if (options.mask_request_host) SANDLOT_CHECK(validate_mask(*options.mask_request_host));
   const auto denied = options.deny_out.value_or(std::vector<std::string>());
   const auto allowed = options.allow_out.value_or(std::vector<std::string>());
@@ -119,7 +119,7 @@ base::Result<> validate(const NetworkOptions& options) {
         "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' "
         "in deny out to block all other traffic.");
   }
-  if (options.rules) SANDLOT_CHECK(validate(*options.rules));
+  if (options.rules) SANDLOT_CHECK(validate(*options.rules, urls));
   return {};
 }
 
@@ -128,6 +128,16 @@ base::Result<> validate_secure(const NetworkOptions& options, bool secure) {
   return base::fail(Errc::kInvalidArgument,
                     "You cannot create a sandbox without public access unless you enable secure "
                     "envd access via 'secure' flag.");
+}
+
+base::Result<> validate_change(const std::optional<NetworkOptions>& before,
+                               const NetworkOptions& change,
+                               bool secure,
+                               const PublicUrls& urls) {
+  NetworkOptions after = merged(before.value_or(NetworkOptions()), change);
+  if (!change.rules) after.rules.reset();
+  SANDLOT_CHECK(validate(after, urls));
+  return validate_secure(after, secure);
 }
 
 }  // namespace fakeapi::cloud

@@ -159,6 +159,8 @@ for line in sys.stdin:
       [many(11, []), 'Network rules can have at most 10 domains.'],
       [{ 'a.test': [{}, {}] }, 'Domain "a.test" can have at most 1 transform rule.'],
       [{ '*.a.test': [] }, 'Rule domain "*.a.test" is not a valid domain name.'],
+      [{ 'a.test:8443': [] }, 'Rule domain "a.test:8443" is not a valid domain name.'],
+      [{ 'a.test:443': [] }, 'Rule domain "a.test:443" is not a valid domain name.'],
       [{ '1.1.1.1': [] }, 'Rule domain "1.1.1.1" is not a valid domain name.'],
       [{ ['a'.repeat(129)]: [] }, `Rule domain "${'a'.repeat(129)}" exceeds maximum length of 128 characters.`],
       [rulesFor('a.test', many(21, 'x')), 'Domain "a.test" can have at most 20 headers per rule.'],
