@@ -248,7 +248,6 @@ void read_egress(Fields& fields, NetworkOptions& options) {
 
 // nullopt when there is none; the caller checks and decides what to do with it.
 std::optional<NetworkOptions> read_network(Fields& fields) {
-  fields.drop_null("network");
   auto network = fields.nested("network");
   if (!network) return std::nullopt;
   NetworkOptions options;

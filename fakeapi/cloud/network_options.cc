@@ -31,9 +31,8 @@ Kind classify(std::string_view text) {
     int bits = 0;
     auto [end, failed] = std::from_chars(length.data(), length.data() + length.size(), bits);
     bool whole = failed == std::errc() && end == length.data() + length.size() && !length.empty();
-    if (!whole || length.front() == '-' || (length.size() > 1 && length.front() == '0')) {
-      return Kind::kDomain;
-    }
+    // Leading zeros are fine here, as in Go's net.ParseCIDR; in addresses they are not.
+    if (!whole || length.front() == '-') return Kind::kDomain;
     if (bits > (address.is_v4() ? 32 : 128)) return Kind::kDomain;
   }
   bool unspecified = address.is_unspecified();

@@ -237,6 +237,12 @@ for turn in sys.stdin:
     for (const entry of ['0.0.0.0', '0.0.0.0/24', '::']) await refuses({ allowOut: [entry] }, `invalid allowed address ${entry}`)
   })
 
+  row('1.9: the length of a CIDR may have leading zeros, an address may not', async (t) => {
+    await holds(sdk, await lists(t, { allowOut: ['8.8.8.0/024'], denyOut: ['0.0.0.0/0', '1.1.1.1/0032'] }), { reaches: ['https://8.8.8.4', 'udp 8.8.8.4:7777'], blocks: ['https://1.1.1.1'] })
+    await holds(sdk, await lists(t, { denyOut: ['1.1.1.1/032'] }), { reaches: ['https://8.8.8.8'], blocks: ['https://1.1.1.1', 'udp 1.1.1.1:7777'] })
+    await refuses({ denyOut: ['08.8.8.8/24'] }, 'invalid denied CIDR 08.8.8.8/24')
+  })
+
   row('1.9: the first mistake is the one that is named: denied before allowed, in the order of the lists', async () => {
     await refuses({ denyOut: [kAll, 'b.test', 'a.test'], allowOut: ['0.0.0.0', 'example.com'] }, 'invalid denied CIDR b.test')
     await refuses({ denyOut: ['1.1.1.1'], allowOut: ['example.com', '::', '0.0.0.0'] }, 'invalid allowed address ::')
@@ -252,7 +258,7 @@ for turn in sys.stdin:
   }, { differs: 'in the cloud it may fail to apply' })
 
   row('1.9: wrong types are 400 `validation error`', async () => {
-    for (const network of [{ denyOut: '0.0.0.0/0' }, { denyOut: [1] }, { allowOut: {} }, { allowOut: [null] }, { denyOut: null }]) {
+    for (const network of [null, { denyOut: '0.0.0.0/0' }, { denyOut: [1] }, { allowOut: {} }, { allowOut: [null] }, { denyOut: null }]) {
       const { status, json } = await api('POST', '/sandboxes', { templateID: 'base', network })
       assert.equal(status, 400, JSON.stringify(network))
       assert.match(json.message, /^validation error: ./)
