@@ -307,14 +307,15 @@ Application::Step Application::start_listening() {
     https_port_ = port;
   }
   std::vector<std::uint16_t> ports = {80, 443, port_, https_port_.value_or(port_)};
-  auto own_door = open_own_door(context_.get_executor(), options_.domain, *front_door_,
-                                std::move(ports), *network_);
+  auto own_door =
+      open_own_door(context_.get_executor(), options_.domain, *front_door_, ports, *network_);
   if (!own_door) return tl::unexpected(std::move(own_door.error()));
   if (*own_door) listeners_.push_back(std::move(*own_door));
   fakeapi::cloud::CloudOptions cloud;
   if (options_.auth == config::Auth::kStrict) cloud.api_keys = options_.api_keys;
   cloud.network_immutable = options_.network_immutable;
   cloud.public_domain = options_.domain + ":" + std::to_string(port_);
+  cloud.public_urls = {options_.domain, std::move(ports)};
   if (auto rate = options_.create_rate) cloud.create_rate.emplace(rate->count, rate->per);
   cloud.events = instruments_.events();
   cloud.logs = instruments_.logs();

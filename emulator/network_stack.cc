@@ -215,8 +215,8 @@ StartStep NetworkStack::start_egress() {
     return interceptor_->carry(connection, std::move(first_flight));
   };
   if (forwarder_) {
-    hooks.serve_dns = [this](asio::ip::tcp::socket& client) {
-      return forwarder_->serve_stream(client);
+    hooks.serve_dns = [this](egress::Connection& connection) {
+      return forwarder_->serve_stream(connection.client, {connection.sent, connection.received});
     };
   }
   if (options_.decision_log > 0) {

@@ -30,12 +30,13 @@ struct Entry {
   Ipv4Range range = {};
 };
 
-// A decimal number without sign and leading zeros, at most `maximum`.
+// A decimal number without sign, at most `maximum`. It may have leading zeros, as in Go's
+// net.ParseCIDR; addresses may not.
 std::optional<unsigned> parse_length(std::string_view text, unsigned maximum) {
   unsigned bits = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
   bool whole = error == std::errc() && end == text.data() + text.size();
-  if (!whole || (text.size() > 1 && text.front() == '0') || bits > maximum) return std::nullopt;
+  if (!whole || bits > maximum) return std::nullopt;
   return bits;
 }
 

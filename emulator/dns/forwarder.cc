@@ -32,8 +32,8 @@ base::Result<> Forwarder::start_on(base::UniqueFd udp_socket) {
   return listener_.serve_udp(std::move(udp_socket));
 }
 
-asio::awaitable<void> Forwarder::serve_stream(asio::ip::tcp::socket& stream) {
-  co_await listener_.serve_stream(stream);
+asio::awaitable<void> Forwarder::serve_stream(asio::ip::tcp::socket& stream, StreamBytes bytes) {
+  co_await listener_.serve_stream(stream, bytes);
 }
 
 asio::awaitable<void> Forwarder::stop() {

@@ -56,7 +56,8 @@ class Forwarder {
   base::Result<> start_on(base::UniqueFd udp_socket);
   // A TCP connection to 8.8.8.8:53 (EgressProxy::Hooks::serve_dns). `stream` must outlive the
   // await.
-  boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream);
+  boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream,
+                                            StreamBytes bytes);
   boost::asio::awaitable<void> stop();
 
  private:

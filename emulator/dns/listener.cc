@@ -29,6 +29,7 @@ constexpr std::size_t kMaxStreams = 512;
 constexpr std::size_t kMaxStreamsOfOne = 32;
 constexpr std::size_t kMaxTasks = 2048;  // and those that are being closed
 constexpr std::size_t kMaxQuery = 4096;
+constexpr std::size_t kLengthSize = 2;  // before each message of a stream
 constexpr auto kStreamRest = std::chrono::seconds(10);
 constexpr auto kPause = std::chrono::milliseconds(100);
 
@@ -41,7 +42,7 @@ base::Result<int> family_of(int socket) {
 }
 
 base::Task<Bytes> read_message(asio::ip::tcp::socket& stream) {
-  std::array<std::uint8_t, 2> length{};
+  std::array<std::uint8_t, kLengthSize> length{};
   auto [length_error, two] = co_await asio::async_read(stream, asio::buffer(length), base::kUse);
   if (length_error) co_return base::fail(base::os_error("read query", length_error.value()));
   auto size = static_cast<std::size_t>((length[0] << 8U) | length[1]);
@@ -54,8 +55,8 @@ base::Task<Bytes> read_message(asio::ip::tcp::socket& stream) {
 
 base::Task<> write_message(asio::ip::tcp::socket& stream, Bytes message) {
   auto size = static_cast<std::uint16_t>(message.size());
-  std::array<std::uint8_t, 2> length{static_cast<std::uint8_t>(size >> 8U),
-                                     static_cast<std::uint8_t>(size & 0xffU)};
+  std::array<std::uint8_t, kLengthSize> length{static_cast<std::uint8_t>(size >> 8U),
+                                               static_cast<std::uint8_t>(size & 0xffU)};
   std::array<asio::const_buffer, 2> parts{asio::buffer(length), asio::buffer(message)};
   auto [error, count] = co_await asio::async_write(stream, parts, base::kUse);
   if (error) co_return base::fail(base::os_error("write answer", error.value()));
@@ -141,10 +142,12 @@ asio::awaitable<void> Listener::accept(Acceptor& acceptor) {
 }
 
 asio::awaitable<void> Listener::serve_accepted(asio::ip::tcp::socket stream) {
-  co_await serve_stream(stream);
+  std::uint64_t uncounted = 0;
+  StreamBytes bytes{uncounted, uncounted};
+  co_await serve_stream(stream, bytes);
 }
 
-asio::awaitable<void> Listener::serve_stream(asio::ip::tcp::socket& stream) {
+asio::awaitable<void> Listener::serve_stream(asio::ip::tcp::socket& stream, StreamBytes bytes) {
   boost::system::error_code gone;
   asio::ip::address client = stream.remote_endpoint(gone).address();
   if (gone || !streams_.take(client)) co_return;
@@ -152,11 +155,14 @@ asio::awaitable<void> Listener::serve_stream(asio::ip::tcp::socket& stream) {
   for (;;) {
     auto query = co_await base::with_deadline(read_message(stream), kStreamRest, "DNS query");
     if (!query) co_return;
+    bytes.questions += kLengthSize + query->size();
     Bytes message = co_await answer_(std::move(*query), Transport::kTcp, client);
     if (message.empty()) co_return;
+    std::size_t size = kLengthSize + message.size();
     auto sent = co_await base::with_deadline(write_message(stream, std::move(message)), kStreamRest,
                                              "DNS answer");
     if (!sent) co_return;
+    bytes.answers += size;
   }
 }
 

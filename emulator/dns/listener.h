@@ -25,6 +25,12 @@ namespace emulator::dns {
 using Answer = std::function<boost::asio::awaitable<Bytes>(
     Bytes query, Transport transport, boost::asio::ip::address client)>;
 
+// What a stream has carried, with the lengths between the messages; the owner's.
+struct StreamBytes {
+  std::uint64_t& questions;
+  std::uint64_t& answers;
+};
+
 class Listener {
  public:
   Listener(boost::asio::any_io_executor executor, Answer answer);
@@ -37,7 +43,8 @@ class Listener {
   base::Result<> serve_tcp(base::UniqueFd socket);
   // Serves one connection until it ends or rests for ten seconds; closes it at once if its client,
   // or all together, have too many (Share). `stream` must outlive the await.
-  boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream);
+  boost::asio::awaitable<void> serve_stream(boost::asio::ip::tcp::socket& stream,
+                                            StreamBytes bytes);
   // Closes the sockets and waits for what is being answered. Before destruction.
   boost::asio::awaitable<void> stop();
 

@@ -42,16 +42,16 @@ asio::awaitable<void> Exchange::run() {
 }
 
 void Exchange::abort() {
-  over_ = true;
+  over_ = was_reset_ = true;
   client_->close(true);
   server_->close(true);
   notify();
 }
 
-void Exchange::finish() {
+void Exchange::finish(bool whole) {
   over_ = true;
   server_->close(false);
-  client_->finish_writing();
+  client_->finish_writing(whole);
   linger_.expires_after(kLinger);
   linger_.async_wait([client = client_](const boost::system::error_code& error) {
     if (!error) client->close(false);
@@ -104,7 +104,7 @@ asio::awaitable<bool> Exchange::pass_body(Channel& from,
       from.consume(*size);
     }
     if (body.done()) break;
-    if (from.ended() && from.data().empty()) co_return body.until_close() && from.ended_cleanly();
+    if (from.ended() && from.data().empty()) co_return body.until_close() && from.ended_by_peer();
     if (from.data().empty()) co_await from.more();
   }
   co_return true;
@@ -121,8 +121,8 @@ asio::awaitable<void> Exchange::tunnel(Channel& from, Channel& to, std::uint64_t
     if (!from.data().empty()) continue;
     co_await from.more();
   }
-  if (!from.ended_cleanly()) co_return abort();
-  to.finish_writing();
+  if (!from.ended_by_peer()) co_return abort();
+  to.finish_writing(from.ended_cleanly());
 }
 
 // Takes what still comes, so that the end of the connection does not swallow what the client has
@@ -142,7 +142,8 @@ asio::awaitable<void> Exchange::refuse(std::string_view reason, std::string_view
       "HTTP/1.1 " + std::string(status) +
       "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(text.size()) +
       "\r\nConnection: close\r\n\r\n" + text;
-  co_await send(*client_, answer, traffic_.received);
+  std::uint64_t uncounted = 0;  // not the server's
+  co_await send(*client_, answer, uncounted);
   finish();
   co_await discard();
 }
@@ -157,12 +158,12 @@ asio::awaitable<void> Exchange::requests() {
   client_ended_ = client_->ended();
   if (!client_ended_ || !client_->data().empty()) {
     co_await refuse("the head of the request is too long, or not complete");
-  } else if (!client_->ended_cleanly()) {
+  } else if (!client_->ended_by_peer()) {
     abort();
   } else if (asked_.empty()) {
     finish();
   } else {
-    server_->finish_writing();
+    server_->finish_writing(client_->ended_cleanly());
   }
 }
 
@@ -211,7 +212,9 @@ asio::awaitable<void> Exchange::responses() {
     if (!co_await response(size)) co_return;
     if (client_ended_ && asked_.empty()) co_return finish();
   }
-  if (server_->ended_cleanly() && server_->data().empty()) {
+  // With nothing outstanding, an end that TLS did not announce takes nothing away.
+  bool ended = server_->ended_cleanly() || (server_->ended_by_peer() && asked_.empty());
+  if (ended && server_->data().empty()) {
     finish();
   } else {
     abort();
@@ -246,7 +249,8 @@ asio::awaitable<bool> Exchange::response(std::size_t head_size) {
   }
   if (!asked_.empty()) asked_.pop_front();
   notify();
-  if (!keep_alive) finish();
+  bool until_close = framing.kind == fakeapi::http::BodyFraming::Kind::kUntilClose;
+  if (!keep_alive) finish(!until_close || server_->ended_cleanly());
   co_return keep_alive;
 }
 

@@ -19,7 +19,7 @@
 
 namespace emulator::intercept {
 
-// What has passed; the owner's.
+// What has passed, without what is answered in the server's place; the owner's.
 struct Traffic {
   std::uint64_t& sent;      // to the server
   std::uint64_t& received;  // to the client
@@ -41,6 +41,8 @@ class Exchange {
   // Until both sides are done with each other; both channels are closed then. Closing them from
   // outside ends it.
   boost::asio::awaitable<void> run();
+  // Whether it ended because one side broke off, or had to be broken off.
+  bool was_reset() const { return was_reset_; }
 
  private:
   struct Asked {
@@ -70,8 +72,9 @@ class Exchange {
   void notify();
   // Resets both: what was passed on is not whole.
   void abort();
-  // The client reads to the end of what it was sent, but not for ever.
-  void finish();
+  // The client reads to the end of what it was sent, but not for ever. `whole`: as far as anybody
+  // can say, the server did not break off.
+  void finish(bool whole = true);
 
   std::shared_ptr<proxy::Channel> client_;
   std::shared_ptr<proxy::Channel> server_;
@@ -85,6 +88,7 @@ class Exchange {
   bool client_ended_ = false;
   bool tunnelling_ = false;
   bool over_ = false;
+  bool was_reset_ = false;
 };
 
 }  // namespace emulator::intercept

@@ -94,6 +94,8 @@ asio::awaitable<void> Interceptor::carry(egress::Connection& connection, std::st
   Traffic traffic{connection.sent, connection.received, connection.last_activity};
   Exchange exchange(std::move(client), std::move(server), std::move(editor), traffic);
   co_await exchange.run();
+  if (exchange.was_reset() && !connection.is_cut)
+    connection.close_reason = egress::CloseReason::kReset;
 }
 
 }  // namespace emulator::intercept

@@ -61,7 +61,7 @@ void Channel::unread(std::string_view bytes) {
 
 void Channel::start_read() {
   if (reading_ || ended_) return;
-  if (!socket_.is_open()) return end_reading(false);
+  if (!socket_.is_open()) return end_reading(false, false);
   if (incoming_.capacity < chunk_) {
     incoming_.bytes = std::make_unique_for_overwrite<char[]>(chunk_);
     incoming_.capacity = chunk_;
@@ -75,7 +75,8 @@ void Channel::start_read() {
 void Channel::read_done(const boost::system::error_code& error, std::size_t count) {
   reading_ = false;
   if (error) {
-    end_reading(error == asio::error::eof && (!tls_ || tls_->closed_by_peer()));
+    bool by_peer = error == asio::error::eof;
+    end_reading(by_peer && (!tls_ || tls_->closed_by_peer()), by_peer);
   } else if (!take_received(count)) {
     if (!ended_) return start_read();
   }
@@ -104,14 +105,15 @@ bool Channel::take_received(std::size_t count) {
   bool good = tls_->feed({incoming_.bytes.get(), count}, tls_plain_);
   if (!flush_tls()) good = false;
   if (!tls_plain_.empty()) ready_.append(tls_plain_, retired_);
-  if (!good || tls_->closed_by_peer()) end_reading(good);
+  if (!good || tls_->closed_by_peer()) end_reading(good, good);
   // The end of the handshake wakes start_tls().
   return !tls_plain_.empty() || (shaking && tls_->handshake_done());
 }
 
-void Channel::end_reading(bool cleanly) {
+void Channel::end_reading(bool cleanly, bool by_peer) {
   ended_ = true;
   ended_cleanly_ = cleanly;
+  ended_by_peer_ = by_peer;
 }
 
 void Channel::wake() {
@@ -225,8 +227,8 @@ asio::awaitable<base::Moved> Channel::pass_on(Channel& to,
   using End = base::Moved::End;
   bool woken = moved.error == asio::error::operation_aborted && socket_.is_open();
   if (moved.end == End::kTargetFailed) to.broken_ = true;
-  if (moved.end == End::kEndOfStream) end_reading(true);
-  if (moved.end == End::kSourceFailed && !woken) end_reading(false);
+  if (moved.end == End::kEndOfStream) end_reading(true, true);
+  if (moved.end == End::kSourceFailed && !woken) end_reading(false, false);
   co_return moved;
 }
 
@@ -304,9 +306,9 @@ base::Task<> Channel::shutdown_write() {
   co_return base::Result<>();
 }
 
-void Channel::finish_writing() {
+void Channel::finish_writing(bool announced) {
   if (!socket_.is_open()) return;
-  if (tls_) {
+  if (tls_ && announced) {
     tls_->close();
     flush_tls();
   }

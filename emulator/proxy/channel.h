@@ -42,9 +42,12 @@ class Channel final : public fakeapi::http::ByteStream,
   void start_read();
   // Ends a more() or a pass_on() early.
   void wake();
-  // No more bytes will come: end of stream or an error (ended_cleanly() tells them apart).
+  // No more bytes will come: end of stream or an error (ended_cleanly() tells them apart). An end
+  // of stream that TLS did not announce is no clean end, since anybody may have cut it short; it is
+  // no error either (ended_by_peer()): many programs end TLS so.
   bool ended() const { return ended_; }
   bool ended_cleanly() const { return ended_cleanly_; }
+  bool ended_by_peer() const { return ended_by_peer_; }
   // Called once when the stream ends while nobody waits in more(). Cleared with nullptr.
   void on_end(std::function<void()> callback) { on_end_ = std::move(callback); }
 
@@ -86,8 +89,8 @@ class Channel final : public fakeapi::http::ByteStream,
   void close(bool reset) override;
   boost::asio::any_io_executor executor() override { return socket_.get_executor(); }
   bool is_local() const override;
-  // Half-close, without waiting.
-  void finish_writing();
+  // Half-close, without waiting. TLS announces it, unless it passes on an end that was not.
+  void finish_writing(bool announced = true);
 
  private:
   struct Buffer {
@@ -104,7 +107,7 @@ class Channel final : public fakeapi::http::ByteStream,
   void read_done(const boost::system::error_code& error, std::size_t count);
   // False: only TLS records were complete, no plaintext came out.
   bool take_received(std::size_t count);
-  void end_reading(bool cleanly);
+  void end_reading(bool cleanly, bool by_peer);
   // One sendmsg of what is left; false when broken.
   bool push();
   bool flush_tls();
@@ -118,6 +121,7 @@ class Channel final : public fakeapi::http::ByteStream,
   bool reading_ = false;
   bool ended_ = false;
   bool ended_cleanly_ = false;
+  bool ended_by_peer_ = false;
   bool broken_ = false;
   bool reset_on_send_ = false;
   bool passing_ = false;  // in pass_on()

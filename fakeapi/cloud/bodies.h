@@ -32,7 +32,7 @@ std::span<const BodyKey> network_keys();
 std::span<const BodyKey> network_update_keys();
 
 // POST /sandboxes. The timeout is capped (limits.h).
-base::Result<NewSandbox> parse_new_sandbox(std::string_view body);
+base::Result<NewSandbox> parse_new_sandbox(std::string_view body, const PublicUrls& urls);
 
 struct ConnectBody {
   std::chrono::seconds timeout{300};
@@ -51,7 +51,7 @@ struct NetworkUpdate {
   std::optional<bool> allow_internet_access;
 };
 // PUT .../network: the lists at the top level, and the switch in either spelling.
-base::Result<NetworkUpdate> parse_network_update(std::string_view body);
+base::Result<NetworkUpdate> parse_network_update(std::string_view body, const PublicUrls& urls);
 
 // POST .../timeout {"timeout": seconds}.
 base::Result<std::chrono::seconds> parse_timeout(std::string_view body);

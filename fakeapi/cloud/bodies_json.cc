@@ -248,7 +248,6 @@ void read_egress(Fields& fields, NetworkOptions& options) {
 
 // nullopt when there is none; the caller checks and decides what to do with it.
 std::optional<NetworkOptions> read_network(Fields& fields) {
-  fields.drop_null("network");
   auto network = fields.nested("network");
   if (!network) return std::nullopt;
   NetworkOptions options;
@@ -337,7 +336,7 @@ NotBuiltYet read_not_built(Fields& fields) {
 
 }  // namespace
 
-Result<NewSandbox> parse_new_sandbox(std::string_view body) {
+Result<NewSandbox> parse_new_sandbox(std::string_view body, const PublicUrls& urls) {
   SANDLOT_TRY(Fields fields, read_fields(body));
   NewSandbox request;
   request.template_id = fields.required_text("templateID").value_or("");
@@ -381,7 +380,7 @@ Result<NewSandbox> parse_new_sandbox(std::string_view body) {
         "must be resumed explicitly.");
   }
   if (request.network) {
-    SANDLOT_CHECK(validate(*request.network));
+    SANDLOT_CHECK(validate(*request.network, urls));
     SANDLOT_CHECK(validate_secure(*request.network, request.secure));
   }
   SANDLOT_CHECK(not_built_yet.status());
@@ -410,14 +409,14 @@ Result<ConnectBody> parse_connect(std::string_view body) {
   return request;
 }
 
-Result<NetworkUpdate> parse_network_update(std::string_view body) {
+Result<NetworkUpdate> parse_network_update(std::string_view body, const PublicUrls& urls) {
   SANDLOT_TRY(Fields fields, read_fields(body));
   NetworkUpdate update;
   read_egress(fields, update.network);
   update.allow_internet_access = read_internet_access(fields);
   SANDLOT_CHECK(fields.status());
   report_unknown(fields, network_update_keys(), "network update");
-  SANDLOT_CHECK(validate(update.network));
+  SANDLOT_CHECK(validate(update.network, urls));
   if (update.network.asks_for_what_is_not_built()) {
     return base::Failure(not_built("network", kE2bOnlyOptions));
   }

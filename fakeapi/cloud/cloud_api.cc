@@ -81,7 +81,7 @@ struct CloudApi::Routes {
         sandboxes(service, clock, options),
         templates(service),
         records(service, clock, options.events, options.logs),
-        snapshots(service, clock, options.public_domain) {
+        snapshots(service, clock, options) {
     add_sandbox_routes();
     add_snapshot_routes();
     add_template_routes();

@@ -22,6 +22,8 @@ struct CloudOptions {
   // "localhost:7463": the `domain` of create and connect responses, unless the request's Host
   // begins with "api.".
   std::string public_domain;
+  // The hosts of `network.rules` that may have a port.
+  PublicUrls public_urls;
   // What a sandbox was created with for its network stays: changes are 409 (NET-58).
   bool network_immutable = false;
   // Creates; nullopt: as many as come.

@@ -31,9 +31,8 @@ Kind classify(std::string_view text) {
     int bits = 0;
     auto [end, failed] = std::from_chars(length.data(), length.data() + length.size(), bits);
     bool whole = failed == std::errc() && end == length.data() + length.size() && !length.empty();
-    if (!whole || length.front() == '-' || (length.size() > 1 && length.front() == '0')) {
-      return Kind::kDomain;
-    }
+    // Leading zeros are fine here, as in Go's net.ParseCIDR; in addresses they are not.
+    if (!whole || length.front() == '-') return Kind::kDomain;
     if (bits > (address.is_v4() ? 32 : 128)) return Kind::kDomain;
   }
   bool unspecified = address.is_unspecified();
@@ -91,7 +90,7 @@ NetworkOptions merged(NetworkOptions base, const NetworkOptions& change) {
   return base;
 }
 
-base::Result<> validate(const NetworkOptions& options) {
+base::Result<> validate(const NetworkOptions& options, const PublicUrls& urls) {
   if (options.mask_request_host) SANDLOT_CHECK(validate_mask(*options.mask_request_host));
   const auto denied = options.deny_out.value_or(std::vector<std::string>());
   const auto allowed = options.allow_out.value_or(std::vector<std::string>());
@@ -119,7 +118,7 @@ base::Result<> validate(const NetworkOptions& options) {
         "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' "
         "in deny out to block all other traffic.");
   }
-  if (options.rules) SANDLOT_CHECK(validate(*options.rules));
+  if (options.rules) SANDLOT_CHECK(validate(*options.rules, urls));
   return {};
 }
 
@@ -128,6 +127,16 @@ base::Result<> validate_secure(const NetworkOptions& options, bool secure) {
   return base::fail(Errc::kInvalidArgument,
                     "You cannot create a sandbox without public access unless you enable secure "
                     "envd access via 'secure' flag.");
+}
+
+base::Result<> validate_change(const std::optional<NetworkOptions>& before,
+                               const NetworkOptions& change,
+                               bool secure,
+                               const PublicUrls& urls) {
+  NetworkOptions after = merged(before.value_or(NetworkOptions()), change);
+  if (!change.rules) after.rules.reset();
+  SANDLOT_CHECK(validate(after, urls));
+  return validate_secure(after, secure);
 }
 
 }  // namespace fakeapi::cloud

@@ -37,10 +37,15 @@ struct NetworkOptions {
 NetworkOptions merged(NetworkOptions base, const NetworkOptions& change);
 
 // The cloud's checks in its order (mask, denied, allowed, domains, rules); the first error
-// wins.
-// kInvalidArgument.
-base::Result<> validate(const NetworkOptions& options);
+// wins. kInvalidArgument. `urls`: the hosts of rules that may have a port.
+base::Result<> validate(const NetworkOptions& options, const PublicUrls& urls);
 // A private sandbox must be a secure one (contract-network 3.6). kInvalidArgument.
 base::Result<> validate_secure(const NetworkOptions& options, bool secure);
+// Both, of what a sandbox would have after a change; rules that it has been living with are not
+// judged again.
+base::Result<> validate_change(const std::optional<NetworkOptions>& before,
+                               const NetworkOptions& change,
+                               bool secure,
+                               const PublicUrls& urls);
 
 }  // namespace fakeapi::cloud

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "fakeapi/cloud/secret_markers.h"
+#include "fakeapi/http/message.h"
 
 namespace fakeapi::cloud {
 
@@ -84,14 +85,15 @@ bool is_header_value(std::string_view text) {
   });
 }
 
-base::Result<> validate_host(const std::string& host) {
+base::Result<> validate_host(const std::string& host, const PublicUrls& urls) {
   if (host.empty()) return invalid("Rule domain must not be empty.");
   if (host.size() > kLongestHost) {
     return invalid("Rule domain " + quoted(host) + " exceeds maximum length of " +
                    std::to_string(kLongestHost) + " characters.");
   }
   auto parts = split_rule_host(host);
-  if (parts && is_dns_name(parts->name)) return {};
+  bool port_is_fine = parts && (!parts->port || urls.have(*parts));
+  if (port_is_fine && is_dns_name(parts->name)) return {};
   return invalid("Rule domain " + quoted(host) + " is not a valid domain name.");
 }
 
@@ -130,12 +132,24 @@ std::optional<RuleHost> split_rule_host(std::string_view host) {
   return RuleHost{host.substr(0, colon), static_cast<std::uint16_t>(port)};
 }
 
-base::Result<> validate(const NetworkRules& rules) {
+bool PublicUrls::have(const RuleHost& host) const {
+  if (std::find(ports.begin(), ports.end(), host.port) == ports.end()) return false;
+  std::string_view name = host.name;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  auto dot = name.find('.');
+  if (dot == std::string_view::npos || !http::iequals(name.substr(dot + 1), domain)) return false;
+  // As the front door reads it (contract-network 3.2): what is before the first dash is the port.
+  std::string_view label = name.substr(0, dot);
+  auto digits = label.find_first_not_of("0123456789");
+  return digits != 0 && digits != std::string_view::npos && label[digits] == '-';
+}
+
+base::Result<> validate(const NetworkRules& rules, const PublicUrls& urls) {
   if (rules.size() > kMaxHosts) {
     return invalid("Network rules can have at most " + std::to_string(kMaxHosts) + " domains.");
   }
   for (const auto& [host, list] : rules) {
-    SANDLOT_CHECK(validate_host(host));
+    SANDLOT_CHECK(validate_host(host, urls));
     if (list.size() > kMaxTransforms) {
       return invalid("Domain " + quoted(host) + " can have at most " +
                      std::to_string(kMaxTransforms) + " transform rule.");

@@ -24,7 +24,7 @@ struct NetworkRule {
 // By host, as sent.
 using NetworkRules = std::map<std::string, std::vector<NetworkRule>>;
 
-// "api.example.com", or with a port: public URLs have one here, which the cloud's never do.
+// "api.example.com", or with a port: public URLs may have one here, which the cloud's never do.
 struct RuleHost {
   std::string_view name;
   std::optional<std::uint16_t> port;
@@ -32,7 +32,16 @@ struct RuleHost {
 // nullopt when what follows the colon is no port. Says nothing about the name.
 std::optional<RuleHost> split_rule_host(std::string_view host);
 
-// kInvalidArgument; the first host in alphabetical order that is wrong is named.
-base::Result<> validate(const NetworkRules& rules);
+// Where the public URLs of sandboxes are: "3000-<id>.<domain>" on one of the ports.
+struct PublicUrls {
+  std::string domain;  // without a port, in lower case
+  std::vector<std::uint16_t> ports;
+
+  bool have(const RuleHost& host) const;
+};
+
+// kInvalidArgument; the first host in alphabetical order that is wrong is named. As in the cloud, a
+// port makes a host wrong, unless it is one of `urls`.
+base::Result<> validate(const NetworkRules& rules, const PublicUrls& urls);
 
 }  // namespace fakeapi::cloud

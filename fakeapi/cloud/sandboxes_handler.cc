@@ -24,12 +24,12 @@ using Answer = SandboxesHandler::Answer;
 namespace {
 
 // What a connect or resume asks for, against the sandbox that it is for.
-Result<> check_connect(const ConnectBody& wanted, const SandboxInfo& sandbox) {
+Result<> check_connect(const ConnectBody& wanted,
+                       const SandboxInfo& sandbox,
+                       const PublicUrls& urls) {
   bool secure = !sandbox.envd_access_token.empty();
   if (wanted.network) {
-    NetworkOptions after = merged(sandbox.network.value_or(NetworkOptions()), *wanted.network);
-    SANDLOT_CHECK(validate(after));
-    SANDLOT_CHECK(validate_secure(after, secure));
+    SANDLOT_CHECK(validate_change(sandbox.network, *wanted.network, secure, urls));
   }
   if (wanted.secure.value_or(secure) == secure) return {};
   return Failure(not_built("changing `secure` of an existing sandbox"));
@@ -39,7 +39,7 @@ Result<> check_connect(const ConnectBody& wanted, const SandboxInfo& sandbox) {
 
 Answer SandboxesHandler::create(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
-  SANDLOT_CO_TRY(NewSandbox wanted, parse_new_sandbox(body));
+  SANDLOT_CO_TRY(NewSandbox wanted, parse_new_sandbox(body, public_urls_));
   if (create_rate_) {
     if (auto wait = create_rate_->take(clock_.now())) co_return too_many_creates(*wait);
   }
@@ -101,7 +101,7 @@ Answer SandboxesHandler::connect(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  SANDLOT_CO_CHECK(check_connect(wanted, before));
+  SANDLOT_CO_CHECK(check_connect(wanted, before, public_urls_));
   if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
   if (!wanted.keep_memory) {
@@ -119,7 +119,7 @@ Answer SandboxesHandler::resume(http::RoutedRequest request) {
   SANDLOT_CO_TRY(ConnectBody wanted, parse_connect(body));
   SANDLOT_CO_CHECK(check_new_life(wanted.timeout));
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
-  SANDLOT_CO_CHECK(check_connect(wanted, before));
+  SANDLOT_CO_CHECK(check_connect(wanted, before, public_urls_));
   if (wanted.network && network_immutable_) co_return Failure(network_is_fixed(id));
   auto timeout = cap_timeout(wanted.timeout, before.metadata);
   if (!wanted.keep_memory) {
@@ -169,7 +169,7 @@ Answer SandboxesHandler::refresh(http::RoutedRequest request) {
 Answer SandboxesHandler::set_network(http::RoutedRequest request) {
   SANDLOT_CO_TRY(std::string id, sandbox_id(request.path));
   SANDLOT_CO_TRY(std::string body, co_await read_body(request.connection));
-  SANDLOT_CO_TRY(NetworkUpdate wanted, parse_network_update(body));
+  SANDLOT_CO_TRY(NetworkUpdate wanted, parse_network_update(body, public_urls_));
   SANDLOT_CO_TRY(SandboxInfo before, find_running(id));
   if (network_immutable_) co_return Failure(network_is_fixed(id));
   auto changed =

@@ -20,6 +20,7 @@ class SandboxesHandler {
       : service_(service),
         clock_(clock),
         public_domain_(options.public_domain),
+        public_urls_(options.public_urls),
         network_immutable_(options.network_immutable),
         create_rate_(options.create_rate) {}
 
@@ -59,6 +60,7 @@ class SandboxesHandler {
   SandboxService& service_;
   base::Clock& clock_;
   std::string public_domain_;
+  PublicUrls public_urls_;
   bool network_immutable_;
   std::optional<RateLimiter> create_rate_;
 };

@@ -178,9 +178,7 @@ Answer SnapshotsHandler::reset(http::RoutedRequest request) {
   SANDLOT_CO_TRY(SandboxInfo before, find(id));
   bool secure = !before.envd_access_token.empty();
   if (wanted.network) {
-    NetworkOptions after = merged(before.network.value_or(NetworkOptions()), *wanted.network);
-    SANDLOT_CO_CHECK(validate(after));
-    SANDLOT_CO_CHECK(validate_secure(after, secure));
+    SANDLOT_CO_CHECK(validate_change(before.network, *wanted.network, secure, public_urls_));
   }
   if (wanted.secure.value_or(secure) != secure) {
     co_return Failure(not_built("changing `secure` of an existing sandbox"));

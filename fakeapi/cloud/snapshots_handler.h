@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "fakeapi/cloud/cloud_api.h"
 #include "fakeapi/cloud/snapshot_bodies.h"
 #include "fakeapi/http/router.h"
 
@@ -15,8 +16,11 @@ namespace fakeapi::cloud {
 
 class SnapshotsHandler {
  public:
-  SnapshotsHandler(SandboxService& service, base::Clock& clock, std::string public_domain)
-      : service_(service), clock_(clock), public_domain_(std::move(public_domain)) {}
+  SnapshotsHandler(SandboxService& service, base::Clock& clock, const CloudOptions& options)
+      : service_(service),
+        clock_(clock),
+        public_domain_(options.public_domain),
+        public_urls_(options.public_urls) {}
 
   using Answer = base::Task<http::Response>;
 
@@ -39,6 +43,7 @@ class SnapshotsHandler {
   SandboxService& service_;
   base::Clock& clock_;
   std::string public_domain_;
+  PublicUrls public_urls_;
 };
 
 }  // namespace fakeapi::cloud

@@ -196,7 +196,7 @@ asio::awaitable<void> EgressProxy::carry(ConnectionPtr connection) {
   if (!decision.allowed) co_return;
   tune(connection->client);
   if (dns) {
-    co_await hooks_.serve_dns(connection->client);
+    co_await hooks_.serve_dns(*connection);
     co_return;
   }
   if (!co_await dial(*connection, std::move(targets))) {
@@ -277,16 +277,22 @@ base::Task<> EgressProxy::connect_to(Connection& connection, Ipv4 address) {
 
 asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4> targets) {
   auto end = std::chrono::steady_clock::now() + options_.dial_limit;
+  bool denied = false;
   for (std::size_t i = 0; i < targets.size(); ++i) {
+    // The policy may be another one than when the name was looked up.
+    auto policy = policy_of(connection.flow.sandbox.id);
+    if (!policy || !lets_through(*policy, connection, targets[i])) {
+      denied = true;
+      continue;
+    }
     auto limit = end - std::chrono::steady_clock::now();
     if (i + 1 < targets.size()) limit = std::min<decltype(limit)>(limit, kNextAddressAfter);
+    connection.dialled = targets[i];
     auto connecting = connect_to(connection, targets[i]);
     auto dialled = co_await base::with_deadline(std::move(connecting), limit, "egress dial");
+    if (dialled && !connection.is_cut) co_return true;
+    connection.dialled.reset();
     if (connection.is_cut) co_return false;
-    if (dialled) {
-      connection.dialled = targets[i];
-      co_return true;
-    }
     base::log::debug("egress.dial_failed", {{"sandbox", connection.flow.sandbox.id},
                                             {"target", to_string(targets[i]) + ":" +
                                                            std::to_string(connection.flow.port)},
@@ -294,6 +300,7 @@ asio::awaitable<bool> EgressProxy::dial(Connection& connection, std::vector<Ipv4
     boost::system::error_code ignored;
     connection.upstream.close(ignored);
   }
+  if (denied) connection.cut(CloseReason::kPolicyChanged);
   co_return false;
 }
 
@@ -303,14 +310,19 @@ void EgressProxy::policy_changed(const std::string& sandbox_id) {
   for (const ConnectionPtr& connection : connections_) {
     // Those that wait for their name are judged by the new policy anyway.
     if (connection->flow.sandbox.id != sandbox_id || !connection->decision) continue;
-    Destination destination = destination_of(connection->flow);
-    if (connection->is_changed)
-      destination.address = connection->dialled.value_or(destination.address);
-    Decision now = decide(*policy, destination);
-    // What was dialled by address was never shown to be the name that is allowed now.
-    if (!now.allowed || now.by_name() != connection->decision->by_name())
-      connection->cut(CloseReason::kPolicyChanged);
+    Ipv4 leads_to = connection->dialled.value_or(connection->flow.address);
+    if (!lets_through(*policy, *connection, leads_to)) connection->cut(CloseReason::kPolicyChanged);
   }
+}
+
+bool EgressProxy::lets_through(const Policy& policy,
+                               const Connection& connection,
+                               const Ipv4& address) {
+  Destination there = destination_of(connection.flow);
+  there.address = address;
+  bool leads_to_name = connection.decision->by_name() || connection.is_changed;
+  if (!leads_to_name) there.name.clear();
+  return decide(policy, there).allowed;
 }
 
 void EgressProxy::cut_all(const std::string& sandbox_id) {

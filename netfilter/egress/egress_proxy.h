@@ -48,8 +48,9 @@ struct FlowEnd {
   const Flow& flow;
   std::uint64_t mark = 0;
   std::optional<Ipv4> dialled = {};  // where it was connected to
-  std::uint64_t sent = 0;            // bytes from the sandbox
-  std::uint64_t received = 0;        // bytes to it
+  // Bytes from the sandbox to there, and back. What is answered in its place is not among them.
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
   CloseReason reason = CloseReason::kEnded;
 };
 
@@ -77,9 +78,8 @@ class EgressProxy {
     // The IPv4 addresses of a name as the machine sees them, for connections that are allowed by
     // name. Unset: such connections are closed.
     Resolve resolve;
-    // Serves DNS over TCP to 8.8.8.8:53 in place of the internet; the socket stays the proxy's.
-    // Optional.
-    std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket& client)> serve_dns;
+    // Serves DNS over TCP to 8.8.8.8:53 in place of the internet, and counts the bytes. Optional.
+    std::function<boost::asio::awaitable<void>(Connection& connection)> serve_dns;
     // Whether the requests of a connection are to be changed on their way; with an empty name,
     // whether its name is worth waiting for. Such a connection is dialled by name as `resolve`
     // says, and carry_changed() carries it from then on. Both or none.
@@ -100,8 +100,8 @@ class EgressProxy {
   void set_own_door(OwnDoor door) { own_door_ = std::move(door); }
   // Opens the three listeners inside the switch and begins to accept. Takes microseconds.
   base::Result<> start(const SwitchNamespace& network);
-  // The sandbox's policy is another one now: resets those of its live connections that it would not
-  // let through, or not in the same way (contract-network 2.2).
+  // The sandbox's policy is another one now: resets those of its live connections that lead where
+  // it lets nothing through (contract-network 2.2).
   void policy_changed(const std::string& sandbox_id);
   // Resets every connection of the sandbox, on both sides.
   void cut_all(const std::string& sandbox_id);
@@ -148,6 +148,9 @@ class EgressProxy {
       const Flow& flow, bool is_changed, const Resolve& resolve, Decision& decision, Trace* trace);
   // To an address that an allowed flow's name leads to; nullopt: it may be dialled.
   std::optional<Decision> objection(const Flow& flow, bool by_name, const Ipv4& address);
+  // Whether a connection that was judged before may lead to this address. One that was dialled by
+  // address was never shown to be the name that it gives: the name does not count.
+  static bool lets_through(const Policy& policy, const Connection& connection, const Ipv4& address);
   bool is_changed(const Flow& flow) const { return hooks_.is_changed && hooks_.is_changed(flow); }
   boost::asio::awaitable<bool> dial(Connection& connection, std::vector<Ipv4> targets);
   base::Task<> connect_to(Connection& connection, Ipv4 address);

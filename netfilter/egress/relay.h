@@ -39,8 +39,8 @@ struct Connection {
   bool is_changed = false;           // its requests are, by whoever carries it then
   bool is_cut = false;
   std::chrono::steady_clock::time_point last_activity;
-  std::uint64_t sent = 0;      // bytes from the sandbox
-  std::uint64_t received = 0;  // bytes to it
+  std::uint64_t sent = 0;      // bytes from the sandbox, passed on
+  std::uint64_t received = 0;  // bytes to it, that were
   std::optional<Ipv4> dialled;
   CloseReason close_reason = CloseReason::kEnded;
   std::uint64_t mark = 0;  // of FlowEvent

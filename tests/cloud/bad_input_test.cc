@@ -79,6 +79,7 @@ TEST_F(BadInput, WrongTypesAre400) {
                              R"("network":"x")",
                              R"("network":{"allowOut":"1.1.1.1"})",
                              R"("network":{"denyOut":[1]})",
+                             R"("network":null)",
                              R"("network":{"allowOut":null})",
                              R"("network":{"allowPublicTraffic":null})",
                              R"("network":{"maskRequestHost":5})",

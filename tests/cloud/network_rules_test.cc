@@ -9,6 +9,7 @@ namespace {
 using fakeapi::cloud::NetworkRule;
 using fakeapi::cloud::NetworkRules;
 using fakeapi::cloud::NetworkTransform;
+using fakeapi::cloud::PublicUrls;
 using fakeapi::cloud::split_rule_host;
 using Headers = std::map<std::string, std::string>;
 
@@ -16,9 +17,11 @@ std::vector<NetworkRule> setting(Headers headers) {
   return {NetworkRule{NetworkTransform{std::move(headers)}}};
 }
 
+const PublicUrls kUrls{"sandlot.test", {80, 443, 7463}};
+
 // "" when they are valid.
 std::string problem(const NetworkRules& rules) {
-  auto valid = fakeapi::cloud::validate(rules);
+  auto valid = fakeapi::cloud::validate(rules, kUrls);
   if (valid) return "";
   EXPECT_EQ(valid.error().code(), base::Errc::kInvalidArgument);
   return valid.error().message();
@@ -37,7 +40,6 @@ TEST(NetworkRules, WhatTheCloudTakesIsTaken) {
   EXPECT_EQ(host_problem("API.Example.com"), "");
   EXPECT_EQ(host_problem("a_b.example.com."), "");
   EXPECT_EQ(host_problem("localhost"), "");
-  EXPECT_EQ(host_problem("8080-iabc.sandlot.test:7463"), "") << "public URLs have a port here";
   EXPECT_EQ(header_problem("X-Any!#$%&'*+-.^_`|~", "Bearer \x09 t\xc3\xb6ken ${x}"), "");
   EXPECT_EQ(header_problem("X", ""), "");
   EXPECT_EQ(header_problem(std::string(64, 'n'), std::string(2048, 'v')), "");
@@ -49,9 +51,11 @@ TEST(NetworkRules, AHostIsADnsName) {
   EXPECT_EQ(host_problem(longest), "");
   EXPECT_EQ(host_problem(longest + "8"),
             "Rule domain \"" + longest + "8\" exceeds maximum length of 128 characters.");
-  for (const char* host : {"*.example.com", "*", "1.1.1.1", "::1", "a..b", ".a", "-a.com", "a b",
-                           "http://a.com", "a.com/", "a.com:", "a.com:0", "a.com:70000", "a.com:x",
-                           "a.com:08", ":80", "ex\xc3\xa4.com", "a.com:80:80", "1.1.1.1:80"}) {
+  for (const char* host :
+       {"*.example.com", "*",        "1.1.1.1",      "::1",    "a..b",           ".a",
+        "-a.com",        "a b",      "http://a.com", "a.com/", "a.com:",         "a.com:0",
+        "a.com:70000",   "a.com:x",  "a.com:08",     ":80",    "ex\xc3\xa4.com", "a.com:80:80",
+        "1.1.1.1:80",    "a.com:80", "a.com:443"}) {
     EXPECT_EQ(host_problem(host),
               "Rule domain \"" + std::string(host) + "\" is not a valid domain name.");
   }
@@ -96,7 +100,23 @@ TEST(NetworkRules, HeadersAreHeadersAndTheirValuesAreNotQuoted) {
             "characters.");
 }
 
-TEST(NetworkRules, AHostMayHaveAPort) {
+TEST(NetworkRules, APublicUrlMayHaveAPort) {
+  for (const char* host : {"8080-iabc.sandlot.test:7463", "8080-iabc.Sandlot.TEST.:7463",
+                           "8080-iabc.sandlot.test:443", "49983-i-c.sandlot.test:80"}) {
+    EXPECT_EQ(host_problem(host), "");
+  }
+  for (const char* host :
+       {"8080-iabc.sandlot.test:7464", "sandlot.test:7463", "api.sandlot.test:7463",
+        "iabc-8080.sandlot.test:7463", "8080.sandlot.test:7463", "-iabc.sandlot.test:7463",
+        "8080-iabc.example.com:7463", "8080-iabc.x.sandlot.test:7463",
+        "8080-iabc.evilsandlot.test:7463", "8080-i_bc,.sandlot.test:7463"}) {
+    EXPECT_EQ(host_problem(host),
+              "Rule domain \"" + std::string(host) + "\" is not a valid domain name.");
+  }
+  EXPECT_EQ(host_problem("8080-iabc.x.sandlot.test"), "") << "without a port it is any name";
+}
+
+TEST(NetworkRules, AHostIsSplitAtItsPort) {
   EXPECT_EQ(split_rule_host("a.com")->name, "a.com");
   EXPECT_EQ(split_rule_host("a.com")->port, std::nullopt);
   EXPECT_EQ(split_rule_host("a.com:7463")->name, "a.com");

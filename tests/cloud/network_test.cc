@@ -33,7 +33,6 @@ TEST_F(Network, Net12Net32ListsAreShownBackExactlyAsSent) {
 
 TEST_F(Network, AbsentListsStayAbsentAndEmptyOnesStayEmpty) {
   EXPECT_FALSE(detail(create(R"("timeout":60)")).contains("network"));
-  EXPECT_FALSE(detail(create(R"("network":null)")).contains("network"));
   EXPECT_EQ(detail(create(R"("network":{})"))["network"], json::object());
   json empty = json::parse(R"({"allowOut":[],"denyOut":[]})");
   EXPECT_EQ(detail(create("\"network\":" + empty.dump()))["network"], empty);
@@ -114,6 +113,9 @@ TEST_F(Network, PutChecksLikeCreateAndThenChangesNothing) {
 }
 
 TEST_F(Network, RulesAreShownAsSentAndGoWithTheNextPut) {
+  cloud::CloudOptions options;
+  options.public_urls = {"c.test", {7463}};
+  configure(options);
   json rules = json::parse(
       R"({"a.com":[],"API.b.com":[{"transform":{"headers":{"X-A":"b","Authorization":"c"}}}],)"
       R"("8080-x.c.test:7463":[{"transform":{}}],"d.com":[{}]})");
@@ -123,7 +125,13 @@ TEST_F(Network, RulesAreShownAsSentAndGoWithTheNextPut) {
   EXPECT_FALSE(detail(id)["network"].contains("rules"));
   EXPECT_EQ(put(id, json{{"rules", rules}}.dump()).status, 204);
   EXPECT_EQ(detail(id)["network"], (json{{"rules", rules}}));
-  // A connect changes what it names.
+  // A connect changes what it names, and judges nothing else: the port is another one today.
+  configure(cloud::CloudOptions());
+  EXPECT_EQ(
+      post("/sandboxes/" + id + "/connect", R"({"timeout":60,"network":{"denyOut":["1.1.1.1"]}})")
+          .status,
+      200);
+  EXPECT_EQ(detail(id)["network"]["rules"], rules);
   EXPECT_EQ(
       post("/sandboxes/" + id + "/connect", R"({"timeout":60,"network":{"rules":{"e.com":[]}}})")
           .status,

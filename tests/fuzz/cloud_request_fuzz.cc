@@ -15,7 +15,7 @@ FUZZ_TARGET(cloud_request) {
   std::string_view text = in.rest();
   switch (which % 8U) {
     case 0:
-      (void)cloud::parse_new_sandbox(text);
+      (void)cloud::parse_new_sandbox(text, {});
       break;
     case 1:
       (void)cloud::parse_connect(text);

@@ -262,6 +262,61 @@ TEST(EgressPolicy, Net58TighteningCutsWhatIsNoLongerAllowedAndNothingElse) {
   }
 }
 
+// A conversation of many turns.
+TcpServer::Serve chat() {
+  return [](int connection) {
+    for (std::string said = read_once(connection); !said.empty(); said = read_once(connection))
+      send_text(connection, "heard");
+  };
+}
+
+// "heard" while it goes on, "(reset)" once it was cut.
+std::string ask(int socket) {
+  send_text(socket, "next");
+  return read_once(socket) == "heard" ? "heard" : "(reset)";
+}
+
+TEST(EgressPolicy, Net58AConnectionByNameLivesWhileItsNameOrWhereItLeadsIsAllowed) {
+  World world;
+  TcpServer server(world.internet.get(), kWebServer, 443, chat());
+  PolicyProxy proxy(world);
+  proxy.set("a", {"example.com"}, {"0.0.0.0/0"});
+  // The sandbox says 1.1.1.1; where it leads is 93.184.216.34.
+  auto client = connect_from(world.a.netns.get(), kOther, 443);
+  ASSERT_TRUE(client);
+  send_text(client->get(), tls("example.com"));
+  EXPECT_EQ(read_once(client->get()), "heard");
+  const std::vector<std::pair<List, List>> kStillAllowed = {
+      {{}, {}},
+      {{"0.0.0.0/0"}, {"0.0.0.0/0"}},
+      {{kWebServer}, {"0.0.0.0/0"}},
+      {{"*.com"}, {"0.0.0.0/0"}},
+      {{"example.com", kWebServer}, {"0.0.0.0/0"}},
+      {{}, {kOther}}};
+  for (const auto& [allow, deny] : kStillAllowed) {
+    proxy.set("a", allow, deny);
+    EXPECT_EQ(ask(client->get()), "heard") << testing::PrintToString(allow);
+  }
+  proxy.set("a", {kOther}, {"0.0.0.0/0"});
+  EXPECT_EQ(ask(client->get()), "(reset)") << "it never led to 1.1.1.1";
+}
+
+TEST(EgressPolicy, Net58AConnectionByAddressLivesWhileTheAddressIsAllowedWhateverItCallsItself) {
+  World world;
+  TcpServer server(world.internet.get(), kOther, 443, chat());
+  PolicyProxy proxy(world);
+  // A name that is not allowed is looked for all the same: another one might be.
+  proxy.set("a", {"else.com", kOther}, {"0.0.0.0/0"});
+  auto client = connect_from(world.a.netns.get(), kOther, 443);
+  ASSERT_TRUE(client);
+  send_text(client->get(), tls("example.com"));
+  EXPECT_EQ(read_once(client->get()), "heard");
+  proxy.set("a", {"example.com", kOther}, {"0.0.0.0/0"});
+  EXPECT_EQ(ask(client->get()), "heard");
+  proxy.set("a", {"example.com"}, {"0.0.0.0/0"});
+  EXPECT_EQ(ask(client->get()), "(reset)") << "1.1.1.1 was never shown to be example.com";
+}
+
 TEST(EgressPolicy, APolicyThatComesWhileTheNameIsAwaitedCounts) {
   World world;
   Servers servers(world);

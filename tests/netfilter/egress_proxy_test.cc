@@ -76,9 +76,9 @@ class RunningProxy {
   }
 
  private:
-  static asio::awaitable<void> say_dns(asio::ip::tcp::socket& client) {
+  static asio::awaitable<void> say_dns(egress::Connection& connection) {
     std::string text = "dns";
-    co_await asio::async_write(client, asio::buffer(text), base::kUse);
+    co_await asio::async_write(connection.client, asio::buffer(text), base::kUse);
   }
   void on_loop(const std::function<void()>& work) {
     std::promise<void> promise;

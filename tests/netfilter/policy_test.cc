@@ -157,6 +157,14 @@ TEST(Decide, Net23RangesOfOneListMayOverlap) {
               {{tls("1.1.1.1"), false, "denyOut[2]=1.1.1.0/24"}, {tls("1.1.2.1"), true}});
 }
 
+TEST(Decide, TheLengthOfARangeMayHaveLeadingZeros) {
+  for (const char* range : {"8.8.8.0/024", "8.8.8.0/00024", "::ffff:8.8.8.0/0120"}) {
+    Policy policy = policy_of({}, {range});
+    expect_rows(policy, {{tls("8.8.8.9"), false}, {tls("8.8.9.8"), true}});
+    EXPECT_EQ(error_of({range}, {}), "(accepted)") << range << " is no domain";
+  }
+}
+
 TEST(Decide, Net24HostBitsOfARangeAreMasked) {
   Policy policy = policy_of({"8.8.8.9/24", "77.77.77.77/9"}, {"0.0.0.0/0"});
   expect_rows(policy, {{tls("8.8.8.1"), true, "allowOut[0]=8.8.8.9/24"},

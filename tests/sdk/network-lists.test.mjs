@@ -185,6 +185,37 @@ except ConnectionError:
     await until('cut')
   }, { differs: 'the cloud lets established connections live' })
 
+  row('NET-58: a connection that the new lists allow goes on, allowed by name before and by address now', async (t) => {
+    const changing = await lists(t, { allowOut: ['example.com'], denyOut: [kAll] })
+    await changing.files.write('/tmp/turns.py', `
+import http.client, ssl, sys
+c = http.client.HTTPSConnection('example.com', context=ssl.create_default_context())
+c.connect()
+c.auto_open = 0
+for turn in sys.stdin:
+    try:
+        c.request('GET', '/')
+        answer = c.getresponse()
+        answer.read()
+        print(answer.status, flush=True)
+    except OSError:
+        print('cut', flush=True)
+`)
+    const talk = await changing.commands.run('python3 /tmp/turns.py', { background: true, stdin: true, onStdout: () => {} })
+    const turn = async () => {
+      const before = talk.stdout.length
+      await changing.commands.sendStdin(talk.pid, 'next\n')
+      while (talk.stdout.length === before) await new Promise((done) => setTimeout(done, 10))
+      return talk.stdout.slice(before).trim()
+    }
+    assert.equal(await turn(), '200')
+    for (const network of [{}, { allowOut: [kAll], denyOut: [kAll] }, { allowOut: ['93.184.216.34'], denyOut: [kAll] }, { allowOut: ['*', '1.1.1.1'], denyOut: [kAll] }]) {
+      await setNetwork(sdk, changing, network)
+      assert.equal(await turn(), '200', JSON.stringify(network))
+    }
+    await talk.kill()
+  })
+
   row('NET-58: an unknown sandbox is 404, and a refused change changes nothing', async (t) => {
     const closed = await lists(t, { denyOut: [kAll] })
     await failure(() => setNetwork(sdk, closed, { allowOut: ['example.com'] }), SandboxError, /ALL_TRAFFIC/)
@@ -206,6 +237,12 @@ except ConnectionError:
     for (const entry of ['0.0.0.0', '0.0.0.0/24', '::']) await refuses({ allowOut: [entry] }, `invalid allowed address ${entry}`)
   })
 
+  row('1.9: the length of a CIDR may have leading zeros, an address may not', async (t) => {
+    await holds(sdk, await lists(t, { allowOut: ['8.8.8.0/024'], denyOut: ['0.0.0.0/0', '1.1.1.1/0032'] }), { reaches: ['https://8.8.8.4', 'udp 8.8.8.4:7777'], blocks: ['https://1.1.1.1'] })
+    await holds(sdk, await lists(t, { denyOut: ['1.1.1.1/032'] }), { reaches: ['https://8.8.8.8'], blocks: ['https://1.1.1.1', 'udp 1.1.1.1:7777'] })
+    await refuses({ denyOut: ['08.8.8.8/24'] }, 'invalid denied CIDR 08.8.8.8/24')
+  })
+
   row('1.9: the first mistake is the one that is named: denied before allowed, in the order of the lists', async () => {
     await refuses({ denyOut: [kAll, 'b.test', 'a.test'], allowOut: ['0.0.0.0', 'example.com'] }, 'invalid denied CIDR b.test')
     await refuses({ denyOut: ['1.1.1.1'], allowOut: ['example.com', '::', '0.0.0.0'] }, 'invalid allowed address ::')
@@ -221,7 +258,7 @@ except ConnectionError:
   }, { differs: 'in the cloud it may fail to apply' })
 
   row('1.9: wrong types are 400 `validation error`', async () => {
-    for (const network of [{ denyOut: '0.0.0.0/0' }, { denyOut: [1] }, { allowOut: {} }, { allowOut: [null] }, { denyOut: null }]) {
+    for (const network of [null, { denyOut: '0.0.0.0/0' }, { denyOut: [1] }, { allowOut: {} }, { allowOut: [null] }, { denyOut: null }]) {
       const { status, json } = await api('POST', '/sandboxes', { templateID: 'base', network })
       assert.equal(status, 400, JSON.stringify(network))
       assert.match(json.message, /^validation error: ./)

@@ -50,6 +50,22 @@ EOF`)
     assert.deepEqual(stdout.trim().split('\n'), [kSecret, kSecret, kSecret, 'body-bytes=5242880', '5000000'])
   })
 
+  row('2.7: a program that has asked may stop sending: without a word of it in TLS, with `rules` and without', async () => {
+    for (const network of [{}, { rules: kRules }]) {
+      const { stdout } = await (await shared({ network })).commands.run(`python3 - <<'EOF'
+import socket, ssl
+s = ssl.create_default_context().wrap_socket(socket.create_connection(('api.example.com', 443)), server_hostname='api.example.com')
+s.sendall(b'GET /bytes/3000000 HTTP/1.1\\r\\nHost: api.example.com\\r\\n\\r\\n')
+socket.socket.shutdown(s, socket.SHUT_WR)
+size = 0
+while part := s.recv(65536):
+    size += len(part)
+print(size)
+EOF`)
+      assert.ok(Number(stdout) > 3_000_000, `${JSON.stringify(network)}: ${stdout}`)
+    }
+  })
+
   row('2.10: other hosts are left alone', async () => {
     const ruled = await shared({ network: { rules: kRules } })
     const issuer = async (name) => (await ruled.commands.run(`curl -sSvo /dev/null https://${name}/ 2>&1 | grep issuer:`)).stdout
@@ -143,6 +159,8 @@ for line in sys.stdin:
       [many(11, []), 'Network rules can have at most 10 domains.'],
       [{ 'a.test': [{}, {}] }, 'Domain "a.test" can have at most 1 transform rule.'],
       [{ '*.a.test': [] }, 'Rule domain "*.a.test" is not a valid domain name.'],
+      [{ 'a.test:8443': [] }, 'Rule domain "a.test:8443" is not a valid domain name.'],
+      [{ 'a.test:443': [] }, 'Rule domain "a.test:443" is not a valid domain name.'],
       [{ '1.1.1.1': [] }, 'Rule domain "1.1.1.1" is not a valid domain name.'],
       [{ ['a'.repeat(129)]: [] }, `Rule domain "${'a'.repeat(129)}" exceeds maximum length of 128 characters.`],
       [rulesFor('a.test', many(21, 'x')), 'Domain "a.test" can have at most 20 headers per rule.'],

@@ -25,8 +25,8 @@ TEST(SwitchForwarder, AnswersASandboxThatAsks8888ByUdpAndTcp) {
   ASSERT_TRUE(forwarder.start(*world.network));
   netfilter::egress::EgressProxy::Hooks hooks;
   hooks.sandbox_of = [](const std::string&) { return netfilter::egress::SandboxRef{"a"}; };
-  hooks.serve_dns = [&forwarder](boost::asio::ip::tcp::socket& client) {
-    return forwarder.serve_stream(client);
+  hooks.serve_dns = [&forwarder](netfilter::egress::Connection& connection) {
+    return forwarder.serve_stream(connection.client, {connection.sent, connection.received});
   };
   netfilter::egress::EgressProxy proxy(loop.context.get_executor(), {}, std::move(hooks));
   ASSERT_TRUE(proxy.start(*world.network));

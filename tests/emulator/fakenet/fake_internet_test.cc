@@ -68,8 +68,8 @@ class FakeInternetTest : public testing::Test {
     hooks.sandbox_of = [](const std::string& address) {
       return netfilter::egress::SandboxRef{address};
     };
-    hooks.serve_dns = [this](boost::asio::ip::tcp::socket& client) {
-      return forwarder_->serve_stream(client);
+    hooks.serve_dns = [this](netfilter::egress::Connection& connection) {
+      return forwarder_->serve_stream(connection.client, {connection.sent, connection.received});
     };
     proxy_ = std::make_unique<EgressProxy>(loop_.context.get_executor(), options, std::move(hooks));
     ASSERT_TRUE(proxy_->start(*network_));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
@@ -57,10 +58,11 @@ struct InterceptorTest : testing::Test {
     std::filesystem::remove(directory.string() + ".lock");
   }
 
-  // A server with a certificate for `name` that answers each request with its head.
-  Server::Serve serving(const std::string& name) {
-    return [this, name](Peer& peer) {
+  // A server with a certificate for `name`. It minds no end that TLS does not announce.
+  Server::Serve talking(const std::string& name, std::function<void(Tls&)> talk) {
+    return [this, name, talk = std::move(talk)](Peer& peer) {
       Context context(SSL_CTX_new(TLS_server_method()));
+      SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
       auto leaf = internet->leaf(name);
       SSL_CTX_use_certificate(context.get(), (*leaf)->certificate.get());
       SSL_CTX_use_PrivateKey(context.get(), (*leaf)->key.get());
@@ -68,6 +70,12 @@ struct InterceptorTest : testing::Test {
       if (SSL_accept(tls.get()) != 1) return;
       const char* asked_for = SSL_get_servername(tls.get(), TLSEXT_NAMETYPE_host_name);
       sni = asked_for == nullptr ? "" : asked_for;
+      talk(tls);
+    };
+  }
+  // One that answers each request with its head.
+  Server::Serve serving(const std::string& name) {
+    return talking(name, [this](Tls& tls) {
       for (;;) {
         std::string head = tls.read_until("\r\n\r\n");
         if (head.empty()) return;
@@ -75,7 +83,7 @@ struct InterceptorTest : testing::Test {
         tls.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(head.size()) + "\r\n\r\n" +
                  head);
       }
-    };
+    });
   }
 
   // A client that trusts the interceptor's authority and wants a.test.
@@ -151,6 +159,67 @@ TEST_F(InterceptorTest, APlaceholderBecomesTheValueInEveryRequestForTheHost) {
   EXPECT_THAT(ask("b.test"), HasSubstr("Bearer novita_secret_00\r\n")) << "not who it is for";
   middle.use({});
   EXPECT_THAT(ask("a.test"), HasSubstr("Bearer novita_secret_00\r\n"));
+}
+
+// contract-network 2.7; many programs close TCP and say nothing of it in TLS.
+TEST_F(InterceptorTest, AClientThatStopsSendingWithoutACloseNotifyIsAnswered) {
+  Server server(talking("a.test", [](Tls& tls) {
+    std::string head = tls.read_until("\r\n\r\n");
+    EXPECT_EQ(tls.read_until("more"), "") << "it stops sending for the server, too";
+    tls.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(head.size()) + "\r\n\r\n" +
+             head);
+  }));
+  Middle middle(server.port(), true, internet->pem());
+  middle.set({{"A", "b"}});
+  Peer peer = Peer::connect(middle.port());
+  auto context = client_context(middle.authority());
+  Tls client(context.get(), peer.fd());
+  ASSERT_TRUE(connect(client));
+  client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  peer.finish_writing();
+  EXPECT_THAT(client.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(client.read_until("\r\n\r\n"), HasSubstr("A: b\r\n"));
+}
+
+// Everything arrives, and so does that nobody vouched for the end.
+TEST_F(InterceptorTest, AnEndWithoutACloseNotifyIsPassedOnAsThat) {
+  const std::string kBody(300000, 'x');
+  Server server(talking("a.test", [&](Tls& tls) {
+    tls.read_until("\r\n\r\n");
+    tls.send("HTTP/1.0 200 OK\r\n\r\n" + kBody + "end");
+  }));
+  Middle middle(server.port(), true, internet->pem());
+  middle.set({{"A", "b"}});
+  Peer peer = Peer::connect(middle.port());
+  auto context = client_context(middle.authority());
+  Tls client(context.get(), peer.fd());
+  ASSERT_TRUE(connect(client));
+  client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.0 200 OK\r\n\r\n");
+  EXPECT_EQ(client.read_until("end"), kBody + "end");
+  char c = 0;
+  ERR_clear_error();
+  int result = SSL_read(client.get(), &c, 1);
+  EXPECT_EQ(SSL_get_error(client.get(), result), SSL_ERROR_SSL);
+  EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), SSL_R_UNEXPECTED_EOF_WHILE_READING);
+}
+
+TEST_F(InterceptorTest, AServerThatTakesItsLeaveAfterAnAnswerTakesNothingAway) {
+  const std::string kBody(300000, 'x');
+  Server server(talking("a.test", [&](Tls& tls) {
+    tls.read_until("\r\n\r\n");
+    tls.send("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + kBody);
+  }));
+  Middle middle(server.port(), true, internet->pem());
+  middle.set({{"A", "b"}});
+  Peer peer = Peer::connect(middle.port());
+  auto context = client_context(middle.authority());
+  Tls client(context.get(), peer.fd());
+  ASSERT_TRUE(connect(client));
+  client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it does not read at once
+  client.read_until("\r\n\r\n");
+  EXPECT_EQ(client.read_until("the end"), kBody);
 }
 
 TEST_F(InterceptorTest, AServerThatNobodyVouchesForIsToldNothing) {

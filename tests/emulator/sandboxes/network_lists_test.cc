@@ -23,7 +23,7 @@ std::string of_the_api(const List& allow, const List& deny) {
   fakeapi::cloud::NetworkOptions options;
   options.allow_out = allow;
   options.deny_out = deny;
-  return verdict(fakeapi::cloud::validate(options));
+  return verdict(fakeapi::cloud::validate(options, {}));
 }
 
 std::string of_the_policy(const List& allow, const List& deny) {
