@@ -18,7 +18,7 @@ base::Task<> LocalSandboxService::set_timeout(std::string id, std::chrono::secon
   if (sandbox->state == State::kResetting) {  // it may be paused afterwards
     SANDLOT_CO_TRY(sandbox, co_await find_settled(id));
   }
-  if (sandbox->state == State::kPausing || sandbox->state == State::kPaused) {
+  if (sandbox->info.state == cloud::SandboxState::kPaused) {
     co_return base::fail(Errc::kNotFound, "sandbox \"" + id + "\" is paused");
   }
   sandbox->info.end_at = clock_.now() + timeout;

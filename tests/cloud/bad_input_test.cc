@@ -52,8 +52,10 @@ TEST_F(BadInput, JsonThatIsNoObjectIs400) {
 TEST_F(BadInput, DeepNestingIsHarmless) {
   std::string deep(200000, '[');
   expect_error(post("/sandboxes", deep), 400);
-  std::string closed = std::string(100000, '[') + std::string(100000, ']');
-  EXPECT_EQ(create_with("\"unknown\":" + closed).status, 201);
+  auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  expect_error(create_with("\"unknown\":" + nested(100000)), 400);
+  expect_error(create_with("\"network\":{\"x\":" + nested(100000) + "}"), 400);
+  EXPECT_EQ(create_with("\"unknown\":" + nested(500)).status, 201);
 }
 
 TEST_F(BadInput, WrongTypesAre400) {

@@ -76,7 +76,7 @@ TEST_F(Sandboxes, ALongRunningSandboxIsNotCapped) {
 
 TEST_F(Sandboxes, OptionsThatAskForNothingAreAccepted) {
   for (const char* option :
-       {R"("network":null)", R"("network":{})", R"("network":{"allowOut":[],"denyOut":[]})",
+       {R"("network":{})", R"("network":{"allowOut":[],"denyOut":[]})",
         R"("network":{"egressProxy":null,"rules":{},"httpsPorts":[]})",
         R"("autoResume":{"enabled":false})", R"("volumeMounts":[])", R"("secrets":{})",
         R"("iam":{})", R"("iam":{"tokens":{}})", R"("autoPauseMemory":true)", R"("nodeID":"")",
