@@ -12,13 +12,16 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// The paused sandboxes that have the volume of an id (emulator/sandboxes/paused_record.h): one
-// whose emulator has ended has no process and no lock that would say so.
+// The paused sandboxes of other emulators that have the volume of an id
+// (emulator/sandboxes/paused_record.h): one whose emulator has ended has no process and no lock
+// that would say so. Of our own the store knows better: a row that a full disk kept from going
+// stays until there is room.
 constexpr const char* kPausedUsers =
     "SELECT sandbox_id FROM paused_sandboxes AS paused, "
     "json_each(CASE WHEN json_valid(paused.body) THEN paused.body ELSE '{}' END, "
     "'$.info.volumeMounts') AS mounted JOIN volumes "
-    "ON volumes.name = json_extract(mounted.value, '$.name') WHERE volumes.volume_id = ?1";
+    "ON volumes.name = json_extract(mounted.value, '$.name') "
+    "WHERE volumes.volume_id = ?1 AND paused.instance <> ?2";
 
 std::string body_of(const VolumeRecord& record) {
   json body = {{"token", record.token}};
@@ -47,7 +50,8 @@ VolumeRecord record_of(const store::Row& row) {
 
 class StoredCatalogue final : public Catalogue {
  public:
-  explicit StoredCatalogue(store::Database& database) : database_(database) {}
+  StoredCatalogue(store::Database& database, std::string instance)
+      : database_(database), instance_(std::move(instance)) {}
 
   base::Task<> add(VolumeRecord record) override {
     auto created = std::chrono::duration_cast<milliseconds>(record.created_at.time_since_epoch());
@@ -69,10 +73,12 @@ class StoredCatalogue final : public Catalogue {
     // In one statement: another emulator writes down what it pauses at any moment.
     std::string sql = std::string("DELETE FROM volumes WHERE volume_id = ?1 AND NOT EXISTS (") +
                       kPausedUsers + ")";
-    SANDLOT_CO_TRY(auto removed, co_await database_.exec(std::move(sql), store::values(id)));
+    SANDLOT_CO_TRY(auto removed,
+                   co_await database_.exec(std::move(sql), store::values(id, instance_)));
     if (removed.rows > 0) co_return base::Result<>();
     sql = std::string("SELECT name, (") + kPausedUsers + ") FROM volumes WHERE volume_id = ?1";
-    SANDLOT_CO_TRY(auto kept, co_await database_.query(std::move(sql), store::values(id)));
+    SANDLOT_CO_TRY(auto kept,
+                   co_await database_.query(std::move(sql), store::values(id, instance_)));
     if (kept.empty()) co_return base::Result<>();
     // No id when it has ended since.
     co_return base::fail(base::Errc::kConflict, "Volume '" + store::text(kept[0][0]) +
@@ -91,12 +97,13 @@ class StoredCatalogue final : public Catalogue {
 
  private:
   store::Database& database_;
+  const std::string instance_;
 };
 
 }  // namespace
 
-std::unique_ptr<Catalogue> make_stored_catalogue(store::Database& database) {
-  return std::make_unique<StoredCatalogue>(database);
+std::unique_ptr<Catalogue> make_stored_catalogue(store::Database& database, std::string instance) {
+  return std::make_unique<StoredCatalogue>(database, std::move(instance));
 }
 
 }  // namespace emulator::volumes

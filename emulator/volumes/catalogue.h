@@ -31,13 +31,14 @@ class Catalogue {
   // kAlreadyExists when the name is taken.
   virtual base::Task<> add(VolumeRecord record) = 0;
   virtual base::Task<> set_quota(VolumeRecord record) = 0;
-  // kConflict, and nothing has changed, when a paused sandbox has it, of whichever emulator.
+  // kConflict, and nothing has changed, when a paused sandbox of another emulator has it, living or
+  // ended.
   virtual base::Task<> remove(std::string id) = 0;
   // In the order of creation.
   virtual base::Task<std::vector<VolumeRecord>> all() = 0;
 };
 
 // `database` outlives it.
-std::unique_ptr<Catalogue> make_stored_catalogue(store::Database& database);
+std::unique_ptr<Catalogue> make_stored_catalogue(store::Database& database, std::string instance);
 
 }  // namespace emulator::volumes

@@ -21,7 +21,7 @@ class Volumes {
           const std::filesystem::path& instance_dir)
       : store_(std::move(executor),
                clock,
-               make_stored_catalogue(database),
+               make_stored_catalogue(database, instance_dir.filename()),
                VolumeDisk(data_dir, instance_dir / "volumes", instance_dir.filename())) {}
 
   VolumeStore* store() { return &store_; }
