@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "fakeapi/http/message.h"
 #include "netfilter/domain_pattern.h"
 
 namespace emulator::decisions {
@@ -34,11 +35,6 @@ constexpr Scheme kSchemes[] = {
     {"icmp", Protocol::kIcmp, 0},
     {"ping", Protocol::kIcmp, 0},
 };
-
-bool is_same_scheme(std::string_view known, std::string_view text) {
-  auto same = [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); };
-  return std::equal(known.begin(), known.end(), text.begin(), text.end(), same);
-}
 
 base::Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
@@ -83,7 +79,7 @@ base::Result<Question> parse_destination(std::string_view text) {
     std::string_view name = text.substr(0, colon);
     const auto* known =
         std::find_if(std::begin(kSchemes), std::end(kSchemes),
-                     [&](const Scheme& one) { return is_same_scheme(one.name, name); });
+                     [&](const Scheme& one) { return fakeapi::http::iequals(one.name, name); });
     if (known == std::end(kSchemes)) {
       return base::fail(Errc::kInvalidArgument,
                         "'" + std::string(name) +

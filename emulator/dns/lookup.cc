@@ -9,7 +9,6 @@ namespace emulator::dns {
 
 namespace {
 
-constexpr std::uint8_t kFlagTruncated = 0x02;  // byte 2: TC
 constexpr std::size_t kLongestLabel = 63;
 constexpr std::size_t kLongestName = 253;
 

@@ -6,9 +6,8 @@ namespace emulator::dns {
 
 namespace {
 
-constexpr std::uint8_t kFlagTruncated = 0x02;  // byte 2: TC
-constexpr std::size_t kRecordFields = 10;      // type, class, ttl, length
-constexpr std::size_t kLargestUdp = 65507;     // what an IPv4 datagram carries
+constexpr std::size_t kRecordFields = 10;   // type, class, ttl, length
+constexpr std::size_t kLargestUdp = 65507;  // what an IPv4 datagram carries
 constexpr std::uint8_t kOwnUdpSize = 4096 >> 8U;
 
 std::size_t number(View message, std::size_t at) {

@@ -12,8 +12,9 @@
 
 namespace emulator::dns {
 
-inline constexpr std::uint16_t kTypeOpt = 41;      // EDNS
-inline constexpr std::size_t kPlainUdpSize = 512;  // bytes of an answer to who offers no more
+inline constexpr std::uint16_t kTypeOpt = 41;         // EDNS
+inline constexpr std::uint8_t kFlagTruncated = 0x02;  // of byte 2: TC
+inline constexpr std::size_t kPlainUdpSize = 512;     // bytes of an answer to who offers no more
 
 // Where a record lies in its message.
 struct RecordPlace {

@@ -43,6 +43,34 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<SSL_CTX, FreeContext>;
 
+// What a client's TLS stands on: a connection, and trust in the interceptor's authority.
+struct Trust {
+  explicit Trust(Middle& middle)
+      : peer(Peer::connect(middle.port())), context(SSL_CTX_new(TLS_client_method())) {
+    const std::string roots = middle.authority();
+    BIO* pem = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()));
+    X509* root = PEM_read_bio_X509(pem, nullptr, nullptr, nullptr);
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), root);
+    X509_free(root);
+    BIO_free(pem);
+    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    const unsigned char protocols[] = "\x02h2\x08http/1.1";
+    SSL_CTX_set_alpn_protos(context.get(), protocols, sizeof(protocols) - 1);
+  }
+  Peer peer;
+  Context context;
+};
+
+// A client that wants a.test.
+struct Client : Trust, Tls {
+  explicit Client(Middle& middle) : Trust(middle), Tls(context.get(), peer.fd()) {}
+  bool connect() {
+    SSL_set_tlsext_host_name(get(), "a.test");
+    SSL_set1_host(get(), "a.test");
+    return SSL_connect(get()) == 1;
+  }
+};
+
 // An internet of one server, and whoever signs there.
 struct InterceptorTest : testing::Test {
   InterceptorTest()
@@ -86,25 +114,6 @@ struct InterceptorTest : testing::Test {
     });
   }
 
-  // A client that trusts the interceptor's authority and wants a.test.
-  Context client_context(const std::string& roots) {
-    Context context(SSL_CTX_new(TLS_client_method()));
-    BIO* pem = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()));
-    X509* root = PEM_read_bio_X509(pem, nullptr, nullptr, nullptr);
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), root);
-    X509_free(root);
-    BIO_free(pem);
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-    const unsigned char protocols[] = "\x02h2\x08http/1.1";
-    SSL_CTX_set_alpn_protos(context.get(), protocols, sizeof(protocols) - 1);
-    return context;
-  }
-  bool connect(Tls& tls) {
-    SSL_set_tlsext_host_name(tls.get(), "a.test");
-    SSL_set1_host(tls.get(), "a.test");
-    return SSL_connect(tls.get()) == 1;
-  }
-
   std::filesystem::path directory;
   std::unique_ptr<intercept::Authority> internet;
   std::string sni;
@@ -115,10 +124,8 @@ TEST_F(InterceptorTest, TheClientSeesACertificateOfOursAndTheServerTheHeader) {
   Server server(serving("a.test"));
   Middle middle(server.port(), true, internet->pem());
   middle.set({{"Authorization", "Bearer secret"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  ASSERT_TRUE(connect(client));
+  Client client(middle);
+  ASSERT_TRUE(client.connect());
   const unsigned char* protocol = nullptr;
   unsigned int size = 0;
   SSL_get0_alpn_selected(client.get(), &protocol, &size);
@@ -142,10 +149,8 @@ TEST_F(InterceptorTest, APlaceholderBecomesTheValueInEveryRequestForTheHost) {
     middle.use(std::move(rules));
   };
   with("one");
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  ASSERT_TRUE(connect(client));
+  Client client(middle);
+  ASSERT_TRUE(client.connect());
   auto ask = [&](const std::string& host) {
     client.send("GET /novita_secret_00 HTTP/1.1\r\nHost: " + host +
                 "\r\nAuthorization: Bearer novita_secret_00\r\n\r\n");
@@ -171,12 +176,10 @@ TEST_F(InterceptorTest, AClientThatStopsSendingWithoutACloseNotifyIsAnswered) {
   }));
   Middle middle(server.port(), true, internet->pem());
   middle.set({{"A", "b"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  ASSERT_TRUE(connect(client));
+  Client client(middle);
+  ASSERT_TRUE(client.connect());
   client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-  peer.finish_writing();
+  client.peer.finish_writing();
   EXPECT_THAT(client.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(client.read_until("\r\n\r\n"), HasSubstr("A: b\r\n"));
 }
@@ -190,10 +193,8 @@ TEST_F(InterceptorTest, AnEndWithoutACloseNotifyIsPassedOnAsThat) {
   }));
   Middle middle(server.port(), true, internet->pem());
   middle.set({{"A", "b"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  ASSERT_TRUE(connect(client));
+  Client client(middle);
+  ASSERT_TRUE(client.connect());
   client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.0 200 OK\r\n\r\n");
   EXPECT_EQ(client.read_until("end"), kBody + "end");
@@ -212,10 +213,8 @@ TEST_F(InterceptorTest, AServerThatTakesItsLeaveAfterAnAnswerTakesNothingAway) {
   }));
   Middle middle(server.port(), true, internet->pem());
   middle.set({{"A", "b"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  ASSERT_TRUE(connect(client));
+  Client client(middle);
+  ASSERT_TRUE(client.connect());
   client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it does not read at once
   client.read_until("\r\n\r\n");
@@ -226,10 +225,8 @@ TEST_F(InterceptorTest, AServerThatNobodyVouchesForIsToldNothing) {
   Server server(serving("a.test"));
   Middle middle(server.port(), true, "");
   middle.set({{"Authorization", "Bearer secret"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  EXPECT_FALSE(connect(client));
+  Client client(middle);
+  EXPECT_FALSE(client.connect());
   EXPECT_EQ(requests, 0);
   EXPECT_EQ(middle.ended(1).front().reason, netfilter::egress::CloseReason::kNotConnected);
 }
@@ -238,10 +235,8 @@ TEST_F(InterceptorTest, AServerWithAnotherNamesCertificateIsToldNothing) {
   Server server(serving("b.test"));
   Middle middle(server.port(), true, internet->pem());
   middle.set({{"Authorization", "Bearer secret"}});
-  Peer peer = Peer::connect(middle.port());
-  auto context = client_context(middle.authority());
-  Tls client(context.get(), peer.fd());
-  EXPECT_FALSE(connect(client));
+  Client client(middle);
+  EXPECT_FALSE(client.connect());
   EXPECT_EQ(requests, 0);
 }
 
